@@ -1,0 +1,1 @@
+"""The contracts between services: topics, envelope, vocabulary and one file per event family."""

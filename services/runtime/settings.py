@@ -1,0 +1,87 @@
+"""Every setting of every process, in one typed place; each is an environment variable `JUBAO_<NAME>`."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What differs between one way to run and another; the code does not.
+
+    The database's address is a secret because it may hold a password; `masked()` is the only way it is shown.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="JUBAO_", extra="ignore", frozen=True)
+
+    data: Path = Field(Path(".jubao"), description="Directory of the embedded stack: engines, keys, logs.")
+    database: SecretStr = Field(
+        SecretStr(""), description="postgresql://user[:password]@host:port/db; each service takes its own role in it."
+    )
+    kafka: str = Field("", description="Bootstrap servers, HOST:PORT separated by commas.")
+    public_url: str = Field(
+        "http://127.0.0.1:8600", description="The one origin that callers see; signatures cover it."
+    )
+    bind: str = Field("127.0.0.1:8600", description="HOST:PORT the web process listens on.")
+    health: str = Field(
+        "", description="Where a process without web answers /healthz and /metrics: unix:PATH or HOST:PORT; empty: nowhere."
+    )
+
+    issuer: str = Field("jubao-local", description="`iss` of staff tokens.")
+    audience: str = Field("jubao", description="`aud` of staff tokens.")
+    jwks: str = Field("", description="Path or URL of the issuer's JWKS.")
+    service_token_file: Path | None = Field(
+        None, description="Bearer token with which one service calls another; read again when it changes."
+    )
+    intake_key_file: Path | None = Field(None, description="Intake's Ed25519 private key, PKCS#8 PEM.")
+    cursor_key_file: Path | None = Field(
+        None, description="Secret bytes that page cursors are signed with; the same for all processes."
+    )
+    review_url: str = Field("", description="Where outcomes asks review; empty: PUBLIC_URL/review.")
+
+    lease_seconds: Annotated[float, Field(gt=0, le=86_400, description="How long a claim holds without renewal.")] = 600
+    p0_lease_seconds: Annotated[
+        float, Field(gt=0, le=86_400, description="How long a held lease lasts at most once a P0 report has joined.")
+    ] = 120
+    late_report_days: Annotated[
+        int, Field(ge=0, le=365, description="A late report on an item decided so recently is answered with that decision.")
+    ] = 7
+    policy_file: Path | None = Field(None, description="Priority policy; empty: the default one of the package.")
+
+    log_level: str = Field("info", description="debug, info, warning or error.")
+    topic_replication: Annotated[int, Field(ge=1, le=5, description="Replication factor of created topics.")] = 1
+    topic_partitions: Annotated[
+        int, Field(ge=0, le=500, description="Partitions of created topics; 0: as the topics table says.")
+    ] = 0
+    batch_records: Annotated[int, Field(ge=1, le=10_000, description="Most records a consumer takes at once.")] = 2_000
+    database_pool: Annotated[int, Field(ge=1, le=100, description="Connections a service keeps in one process.")] = 8
+    session_timeout_seconds: Annotated[
+        float, Field(ge=1, le=300, description="Kafka's patience with a silent consumer.")
+    ] = 10
+    answer_timeout_seconds: Annotated[
+        float, Field(gt=0, le=5, description="How long a caller waits before a missing engine is a 503.")
+    ] = 4
+    stop_seconds: Annotated[float, Field(gt=0, le=120, description="How long a stop waits for the batch in hand.")] = 10
+
+    @cached_property
+    def review_base(self) -> str:
+        """Review's own address, without a slash at its end."""
+        return (self.review_url or f"{self.public_url}/review").rstrip("/")
+
+    def masked(self) -> dict[str, str]:
+        """All settings as text fit for a screen: the database's password is replaced by stars."""
+        shown = {name: "" if value is None else str(value) for name, value in self}
+        shown["database"] = without_password(self.database.get_secret_value())
+        return shown
+
+
+def without_password(dsn: str) -> str:
+    """The same address with `***` where its password was; an address without one stays as it is."""
+    parts = urlsplit(dsn)
+    if parts.password is None:
+        return dsn
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
