@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     )
     bind: str = Field("127.0.0.1:8600", description="HOST:PORT the web process listens on.")
     health: str = Field(
-        "", description="Where a process without web answers /healthz and /metrics: unix:PATH or HOST:PORT; empty: nowhere."
+        "",
+        "",
+        description="Where a process without web answers /healthz and /metrics: unix:PATH or HOST:PORT; empty: nowhere",
     )
 
     issuer: str = Field("jubao-local", description="`iss` of staff tokens.")
@@ -47,7 +49,8 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=86_400, description="How long a held lease lasts at most once a P0 report has joined.")
     ] = 120
     late_report_days: Annotated[
-        int, Field(ge=0, le=365, description="A late report on an item decided so recently is answered with that decision.")
+        int,
+        Field(ge=0, le=365, description="A late report on an item decided so recently is answered with that decision."),
     ] = 7
     policy_file: Path | None = Field(None, description="Priority policy; empty: the default one of the package.")
 
