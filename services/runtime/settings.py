@@ -27,9 +27,7 @@ class Settings(BaseSettings):
     )
     bind: str = Field("127.0.0.1:8600", description="HOST:PORT the web process listens on.")
     health: str = Field(
-        "",
-        "",
-        description="Where a process without web answers /healthz and /metrics: unix:PATH or HOST:PORT; empty: nowhere",
+        "", description="Address of health and metrics of a process without web: unix:PATH or HOST:PORT; empty: none."
     )
 
     issuer: str = Field("jubao-local", description="`iss` of staff tokens.")
