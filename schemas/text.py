@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 # pydantic itself refuses lone surrogates; NUL is legal JSON and legal Unicode, and PostgreSQL takes it in no column.
 _WITHOUT_NUL = r"^[^\x00]*$"
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# Near the end of the calendar a time may have no year in UTC, and then no written form either.
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 Text = Annotated[str, StringConstraints(pattern=_WITHOUT_NUL)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_WITHOUT_NUL)]
@@ -27,6 +29,8 @@ def _only_text(value: object) -> object:
 def _plausible(value: datetime) -> datetime:
     if value < _EARLIEST:
         raise PydanticCustomError("timestamp_early", "a time before the year 2000 is not accepted")
+    if value > _LATEST:
+        raise PydanticCustomError("timestamp_late", "a time after the year 9998 is not accepted")
     return value
 
 
