@@ -1,0 +1,1 @@
+"""The command `jubao`: runs services, the embedded stack, and what an operator does by hand."""
