@@ -1,0 +1,475 @@
+"""Kafka: the one file that reaches under FastStream to aiokafka.
+
+Why it must: FastStream 0.7 offers no seek, pause or explicit commit; its batch parser decodes every header as UTF-8, so
+that one record with odd header bytes would lose its whole batch; and its publisher takes no header bytes, so that a
+replayed record could not keep its attestation.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+from aiokafka.errors import for_code as error_for_code
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from schemas.topics import TOPICS, Topic, dead_topics
+from services.runtime.logs import library_logger, logger
+from services.runtime.problems import BrokerAway
+from services.runtime.settings import Settings
+
+log = logger(__name__)
+
+_LARGEST_REQUEST_BYTES = 6 * 1024 * 1024
+_MOST_IN_FLIGHT = 20_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ADMIN_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One raw Kafka record; `at` is the broker's append time in UTC, since every topic is set to keep that."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def place(self) -> Place:
+        """The partition it was read from."""
+        return Place(self.topic, self.partition)
+
+    def header(self, name: str) -> bytes | None:
+        """The first header of that name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to send. `event_id` and `cause_id` let the relay keep causes before effects."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    event_id: UUID
+    cause_id: UUID | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+
+
+def record_of(raw: Any) -> Record:  # noqa: ANN401 -- aiokafka's record has no type
+    """Our record from aiokafka's."""
+    return Record(
+        raw.topic,
+        raw.partition,
+        raw.offset,
+        _EPOCH + timedelta(milliseconds=raw.timestamp),
+        raw.key,
+        raw.value or b"",
+        tuple((name, value if value is not None else b"") for name, value in raw.headers),
+    )
+
+
+Assigned = Callable[[Sequence[Place]], Awaitable[None]]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, assigned: Assigned, revoked: Assigned) -> None:
+        self._assigned, self._revoked = assigned, revoked
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._revoked([Place(p.topic, p.partition) for p in revoked])
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        await self._assigned([Place(p.topic, p.partition) for p in assigned])
+
+
+class Subscription:
+    """A batch subscription of FastStream's, with what a consumer needs beside it: seek, pause, resume, commit.
+
+    `handle` gets raw records and must not raise: FastStream would log the error and go on with the next batch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        topics: Sequence[str],
+        group: str,
+        wait_milliseconds: int,
+        handle: Callable[[Sequence[Record]], Awaitable[None]],
+        assigned: Assigned,
+        revoked: Assigned,
+    ) -> None:
+        self._broker = KafkaBroker(
+            settings.kafka.split(","),
+            client_id=f"jubao-{group}",
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            graceful_timeout=settings.stop_seconds,
+            logger=library_logger("jubao.faststream"),
+            apply_types=False,
+        )
+        session_ms = int(settings.session_timeout_seconds * 1000)
+        self._subscriber = self._broker.subscriber(
+            *topics,
+            group_id=f"jubao.{group}",
+            batch=True,
+            max_records=settings.batch_records,
+            batch_timeout_ms=wait_milliseconds,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=max(300, session_ms // 5),
+            listener=_Listener(assigned, revoked),
+        )
+
+        async def parse(batch: Any, _: object = None) -> KafkaMessage:  # noqa: ANN401 -- a tuple of aiokafka's records
+            return KafkaMessage(raw_message=batch, body=b"", consumer=self._consumer)
+
+        async def deliver(batch: Any) -> None:  # noqa: ANN401 -- likewise
+            await handle([record_of(raw) for raw in batch])
+
+        self._subscriber(parser=parse, decoder=_raw_records)(deliver)
+
+    @property
+    def _consumer(self) -> Any:  # noqa: ANN401 -- aiokafka has no types
+        return self._subscriber.consumer
+
+    async def start(self) -> None:
+        """Joins the group and begins to read."""
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Finishes the batch in hand, then leaves the group."""
+        await self._broker.stop()
+
+    def seek(self, place: Place, offset: int) -> None:
+        """The next record read from a partition is this one; what was fetched ahead is dropped."""
+        self._consumer.seek(TopicPartition(place.topic, place.partition), offset)
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Stops delivery from partitions while polling, and so membership of the group, goes on."""
+        if held := self._still_ours(places):
+            self._consumer.pause(*held)
+
+    def resume(self, places: Iterable[Place]) -> None:
+        """Delivery goes on."""
+        if held := self._still_ours(places):
+            self._consumer.resume(*held)
+
+    def assignment(self) -> list[Place]:
+        """The partitions that the group has given us."""
+        if self._consumer is None:
+            return []
+        return [Place(p.topic, p.partition) for p in self._consumer.assignment()]
+
+    def _still_ours(self, places: Iterable[Place]) -> list[TopicPartition]:
+        ours = self._consumer.assignment() if self._consumer is not None else frozenset()
+        wanted = [TopicPartition(p.topic, p.partition) for p in places]
+        return [p for p in wanted if p in ours]
+
+    async def commit(self, next_offsets: Mapping[Place, int]) -> bool:
+        """Tells Kafka how far each partition is done; false when it would not hear it, which costs nothing.
+
+        The database's offsets are the truth; Kafka's copy is for outside tools that watch lag.
+        """
+        try:
+            await self._consumer.commit(
+                {TopicPartition(p.topic, p.partition): offset for p, offset in next_offsets.items()}
+            )
+        except KafkaError as error:
+            log.warning("kafka_commit_refused", error=type(error).__name__)
+            return False
+        return True
+
+
+async def _raw_records(message: Any, _: object = None) -> Any:  # noqa: ANN401 -- FastStream's message of raw records
+    return message.raw_message
+
+
+class Publisher:
+    """Sends records with acks=all and idempotence; says so when the broker does not acknowledge in time.
+
+    An idempotent aiokafka producer never gives up on a batch, so the number in flight is bounded and waiting is too: a
+    record that was reported as not acknowledged may still arrive, and carries the same id when it is sent again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: Any = None
+        self._starting = asyncio.Lock()
+        self._in_flight = 0
+
+    async def publish(
+        self, messages: Sequence[Message], *, patience_seconds: float | None = None
+    ) -> list[tuple[int, int]]:
+        """Sends all and waits for all; the partition and offset of each, in order.
+
+        Raises:
+            BrokerAway: not all were acknowledged within the time, or too many wait already.
+        """
+        patience = patience_seconds or self._settings.answer_timeout_seconds
+        if self._in_flight + len(messages) > _MOST_IN_FLIGHT:
+            raise BrokerAway
+        self._in_flight += len(messages)
+        sending = asyncio.ensure_future(self._send(messages))
+        sending.add_done_callback(lambda done: self._landed(len(messages), done))
+        try:
+            return await asyncio.wait_for(asyncio.shield(sending), patience)
+        except (TimeoutError, KafkaError, OSError) as error:
+            log.warning("broker_away", error=type(error).__name__, records=len(messages))
+            raise BrokerAway from error
+
+    def _landed(self, count: int, done: "asyncio.Future[list[tuple[int, int]]]") -> None:
+        self._in_flight -= count
+        if not done.cancelled():
+            done.exception()  # marks it as seen: the caller was told already
+
+    async def _send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        producer = await self._started()
+        futures = [
+            await producer.send(m.topic, m.value, key=m.key, partition=m.partition, headers=list(m.headers))
+            for m in messages
+        ]
+        acknowledged = await asyncio.gather(*futures)
+        return [(a.partition, a.offset) for a in acknowledged]
+
+    async def _started(self) -> Any:  # noqa: ANN401 -- aiokafka has no types
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._settings.kafka.split(","),
+                    client_id="jubao",
+                    acks="all",
+                    enable_idempotence=True,
+                    compression_type="lz4",
+                    max_batch_size=256 * 1024,
+                    max_request_size=_LARGEST_REQUEST_BYTES,
+                    linger_ms=1,
+                    request_timeout_ms=30_000,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def stop(self) -> None:
+        """Waits for what is in flight, within the bound of a stop, and closes."""
+        if self._producer is None:
+            return
+        producer, self._producer = self._producer, None
+        try:
+            await asyncio.wait_for(producer.stop(), self._settings.stop_seconds)
+        except TimeoutError:
+            log.warning("broker_away_at_stop", in_flight=self._in_flight)
+
+
+class Reader:
+    """Reads partitions from chosen offsets without a group: whole topics, single records, ends.
+
+    One at a time may read; `async with` opens and closes the connection.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka.split(","),
+            client_id="jubao-reader",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_LARGEST_REQUEST_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Connects."""
+        try:
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            await self._consumer.stop()
+            raise BrokerAway from error
+
+    async def stop(self) -> None:
+        """Closes the connection."""
+        await self._consumer.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def places(self, topic: str) -> list[Place]:
+        """The partitions of a topic; none where there is no such topic."""
+        try:
+            metadata = await self._consumer._client.fetch_all_metadata()  # noqa: SLF001 -- there is no public way
+        except (KafkaError, OSError) as error:
+            raise BrokerAway from error
+        return [Place(topic, number) for number in sorted(metadata.partitions_for_topic(topic) or ())]
+
+    async def ends(self, places: Sequence[Place]) -> dict[Place, int]:
+        """The offset after the last record of each partition.
+
+        Raises:
+            BrokerAway: it does not answer.
+        """
+        wanted = [TopicPartition(p.topic, p.partition) for p in places]
+        try:
+            found = await self._consumer.end_offsets(wanted)
+        except (KafkaError, OSError) as error:
+            raise BrokerAway from error
+        return {Place(p.topic, p.partition): int(offset) for p, offset in found.items()}
+
+    def read_from(self, offsets: Mapping[Place, int]) -> None:
+        """What `next_records` reads: these partitions, from these offsets."""
+        self._consumer.assign([TopicPartition(p.topic, p.partition) for p in offsets])
+        for place, offset in offsets.items():
+            self._consumer.seek(TopicPartition(place.topic, place.partition), offset)
+
+    async def next_records(self, wait_milliseconds: int, most: int = 1_000) -> list[Record]:
+        """The next records of the assigned partitions; none when nothing came in time."""
+        batches = await self._consumer.getmany(timeout_ms=wait_milliseconds, max_records=most)
+        return [record_of(raw) for batch in batches.values() for raw in batch]
+
+    async def position(self, place: Place) -> int:
+        """The offset of the next record that will be read."""
+        return int(await self._consumer.position(TopicPartition(place.topic, place.partition)))
+
+
+async def cluster_id(settings: Settings) -> str:
+    """The broker's own name for itself: another name means that the topics' offsets begin anew.
+
+    Raises:
+        BrokerAway: it does not answer.
+    """
+    async with _admin(settings) as admin:
+        described = await admin.describe_cluster()
+        return str(described["cluster_id"])
+
+
+class _admin:  # noqa: N801 -- reads as the function it stands for
+    def __init__(self, settings: Settings) -> None:
+        self._client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.split(","), client_id="jubao-admin")
+
+    async def __aenter__(self) -> Any:  # noqa: ANN401 -- aiokafka has no types
+        try:
+            await asyncio.wait_for(self._client.start(), _ADMIN_SECONDS)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._client.close()
+            raise BrokerAway from error
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStanding:
+    """One topic as the broker has it, beside what the table asks for; `what` is empty where they agree."""
+
+    name: str
+    partitions: int
+    what: str
+
+
+def _configs(topic: Topic, settings: Settings) -> dict[str, str]:
+    configs = {
+        "max.message.bytes": str(topic.max_record_bytes + 64 * 1024),
+        "message.timestamp.type": "LogAppendTime",
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "min.insync.replicas": str(max(1, settings.topic_replication - 1)),
+    }
+    if topic.retention is not None:
+        configs["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+    return configs
+
+
+async def create_topics(settings: Settings) -> list[TopicStanding]:
+    """Creates what the table of topics names and the broker lacks; grows partitions, never shrinks them.
+
+    Raises:
+        BrokerAway: it does not answer, or refuses.
+    """
+    table = [*TOPICS, *dead_topics()]
+    async with _admin(settings) as admin:
+        present = set(await admin.list_topics())
+        missing = [t for t in table if t.name not in present]
+        if missing:
+            created = await admin.create_topics(
+                [
+                    NewTopic(
+                        name=t.name,
+                        num_partitions=_partitions(t, settings),
+                        replication_factor=settings.topic_replication,
+                        topic_configs=_configs(t, settings),
+                    )
+                    for t in missing
+                ]
+            )
+            for name, code, *_ in created.topic_errors:
+                if code and error_for_code(code).__name__ != "TopicAlreadyExistsError":
+                    raise BrokerAway from error_for_code(code)(name)
+        kept = [t for t in table if t.name in present]
+        if kept:
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=_configs(t, settings)) for t in kept]
+            )
+            described = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics([t.name for t in kept])}
+            small = {t.name: _partitions(t, settings) for t in kept if described[t.name] < _partitions(t, settings)}
+            if small:
+                await admin.create_partitions({name: NewPartitions(total_count=count) for name, count in small.items()})
+    return await topic_standing(settings)
+
+
+def _partitions(topic: Topic, settings: Settings) -> int:
+    if topic.compacted or topic.partitions == 1:
+        return topic.partitions
+    return settings.topic_partitions or topic.partitions
+
+
+async def topic_standing(settings: Settings) -> list[TopicStanding]:
+    """Each topic of the table as the broker has it.
+
+    Raises:
+        BrokerAway: it does not answer.
+    """
+    table = [*TOPICS, *dead_topics()]
+    async with _admin(settings) as admin:
+        present = set(await admin.list_topics())
+        known = [t.name for t in table if t.name in present]
+        described = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(known)} if known else {}
+    standings = []
+    for topic in table:
+        count, wanted = described.get(topic.name, 0), _partitions(topic, settings)
+        what = "" if count >= wanted else "missing" if count == 0 else f"has {count} partitions, wants {wanted}"
+        standings.append(TopicStanding(topic.name, count, what))
+    return standings

@@ -1,0 +1,157 @@
+"""One service's way to PostgreSQL: its own role, its own schema, and a verdict on each error."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.runtime.problems import DatabaseAway
+from services.runtime.settings import Settings
+
+ResultT = TypeVar("ResultT")
+
+_MOST_TRIES = 8
+_FIRST_PAUSE_SECONDS = 0.01
+_CONNECT_SECONDS = 3
+# A statement that takes longer than this is stuck: the longest honest one, a batch of 10,000 records, takes seconds.
+_STATEMENT_MILLISECONDS = 60_000
+
+# A harmless question that shows whether the database answers.
+PING = text("SELECT 1")
+
+
+class Fault(Enum):
+    """Who must react to a database error."""
+
+    REPEAT = "repeat"  # deadlock or serialization: the same work again
+    AWAY = "away"  # connection, resources, shutdown: wait until it is back
+    REFUSED = "refused"  # data or integrity: this input, nothing else
+    BROKEN = "broken"  # anything else: a defect of ours
+
+
+_REPEATED = frozenset({"40P01", "40001", "55P03"})
+
+
+def sqlstate(error: BaseException) -> str:
+    """The five-character SQLSTATE of an error, empty where it has none."""
+    origin = getattr(error, "orig", None) or error
+    state = getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None)
+    return state if isinstance(state, str) else ""
+
+
+def constraint_of(error: BaseException) -> str:
+    """The name of the constraint that refused a row, empty where there is none."""
+    cause: BaseException | None = getattr(error, "orig", None) or error
+    while cause is not None:
+        name = getattr(cause, "constraint_name", None)
+        if isinstance(name, str):
+            return name
+        cause = cause.__cause__
+    return ""
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Sorts an error by who must react; classes of SQLSTATE from PostgreSQL's appendix A."""
+    state = sqlstate(error)
+    if state in _REPEATED:
+        return Fault.REPEAT
+    if state[:2] in {"22", "23"}:
+        return Fault.REFUSED
+    if state[:2] in {"08", "53", "57"}:
+        return Fault.AWAY
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, InterfaceError)):
+        return Fault.AWAY
+    if isinstance(error, (PoolTimeout, OSError, TimeoutError)):
+        return Fault.AWAY
+    return Fault.BROKEN
+
+
+class Database:
+    """Connections of one service: they log in as the DSN says, take the service's role and see its schema alone.
+
+    Args:
+        settings: whose `database` is the address and `database_pool` the most connections.
+        service: the schema's name; the role is `jubao_<service>`.
+    """
+
+    def __init__(self, settings: Settings, service: str) -> None:
+        self.service = service
+        self._patience_seconds = settings.answer_timeout_seconds
+        self._engine: AsyncEngine = create_async_engine(
+            make_url(settings.database.get_secret_value()).set(drivername="postgresql+asyncpg"),
+            pool_size=settings.database_pool,
+            max_overflow=0,
+            pool_timeout=settings.answer_timeout_seconds,
+            pool_pre_ping=True,
+            # An error is logged with its statement, never with the values that were bound to it.
+            hide_parameters=True,
+            connect_args={
+                "timeout": _CONNECT_SECONDS,
+                "server_settings": {
+                    "role": f"jubao_{service}",
+                    "search_path": service,
+                    "application_name": f"jubao-{service}",
+                    "statement_timeout": str(_STATEMENT_MILLISECONDS),
+                    "idle_in_transaction_session_timeout": str(_STATEMENT_MILLISECONDS),
+                    "jit": "off",
+                },
+            },
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end of the block, rolled back when it raises. Errors pass as they are."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncConnection]:
+        """One connection for as long as the block lasts, for what belongs to a session, such as an advisory lock."""
+        async with self._engine.connect() as connection:
+            yield connection
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+        """Runs `work` in a transaction; repeats it whole after a deadlock, so `work` may run more than once.
+
+        Raises:
+            DatabaseAway: the database did not answer within the time a caller is kept waiting.
+        """
+        for attempt in range(_MOST_TRIES):
+            try:
+                async with asyncio.timeout(self._patience_seconds), self._engine.begin() as connection:
+                    return await work(connection)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                fault = fault_of(error)
+                if fault is Fault.AWAY:
+                    raise DatabaseAway from error
+                if fault is not Fault.REPEAT or attempt == _MOST_TRIES - 1:
+                    raise
+                await asyncio.sleep(pause_seconds(attempt, _FIRST_PAUSE_SECONDS, 1.0))
+        raise AssertionError  # pragma: no cover -- the last attempt returns or raises
+
+    async def answers(self) -> bool:
+        """Whether the database answers a question now."""
+        try:
+            async with asyncio.timeout(self._patience_seconds), self._engine.connect() as connection:
+                await connection.execute(PING)
+        except (SQLAlchemyError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Gives all connections back."""
+        await self._engine.dispose()
+
+
+def pause_seconds(attempt: int, first_seconds: float, most_seconds: float) -> float:
+    """Exponential backoff with jitter: half to the whole of `first * 2**attempt`, never above `most`."""
+    longest: float = min(most_seconds, first_seconds * 2.0 ** min(attempt, 30))
+    return random.uniform(0.5, 1.0) * longest  # noqa: S311 -- jitter, not a secret

@@ -1,0 +1,208 @@
+"""The transactional outbox: events are committed with the change they tell of, and published after it, none lost.
+
+Rows are deleted once acknowledged, never skipped by a high-water mark: a transaction that commits late still finds its
+rows taken. One relay a service, by advisory lock, keeps the order of each key.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.runtime import metrics
+from services.runtime.broker import Message, Publisher
+from services.runtime.database import Database, pause_seconds
+from services.runtime.health import Health
+from services.runtime.logs import logger
+from services.runtime.problems import BrokerAway
+
+__all__ = ["Message", "Relay", "enqueue", "event_bytes"]
+
+log = logger(__name__)
+
+_WAVE_ROWS = 1_000
+_IDLE_SECONDS = 0.05
+_STANDBY_SECONDS = 1.0
+_MOST_PAUSE_SECONDS = 5.0
+_ACKNOWLEDGE_SECONDS = 30.0
+
+# Puts events behind those that are waiting; the sequence gives the order in which a locked case's changes happened.
+ENQUEUE = text("""
+    INSERT INTO outbox (topic, key, value, event_id, cause_id, headers)
+    SELECT * FROM unnest(
+        CAST(:topics AS text[]), CAST(:keys AS bytea[]), CAST(:values AS bytea[]),
+        CAST(:event_ids AS uuid[]), CAST(:cause_ids AS uuid[]), CAST(:headers AS bytea[])
+    )
+""")
+
+# The oldest waiting events.
+OLDEST = text("""
+    SELECT id, topic, key, value, event_id, cause_id, headers, dead_topic, dead_partition, dead_offset
+    FROM outbox ORDER BY id LIMIT :most
+""")
+
+# Forgets what the broker has acknowledged.
+FORGET = text("DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[]))")
+
+# Remembers where a dead letter lies, so that a replay reads it without searching.
+LOCATE_DEAD = text("""
+    UPDATE dead SET letter_partition = found.letter_partition, letter_offset = found.letter_offset
+    FROM unnest(
+        CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]),
+        CAST(:letter_partitions AS int[]), CAST(:letter_offsets AS bigint[])
+    ) AS found (topic, partition, "offset", letter_partition, letter_offset)
+    WHERE dead.topic = found.topic AND dead.partition = found.partition AND dead."offset" = found."offset"
+""")
+
+# One relay of a service at a time; the lock goes with the session.
+TAKE_RELAY = text("SELECT pg_try_advisory_lock(hashtext('jubao.outbox'), hashtext(:service))")
+
+
+def event_bytes(event: BaseModel) -> bytes:
+    """An event as the bytes that go to Kafka: JSON by the contract's names, without absent fields."""
+    return event.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+async def enqueue(connection: AsyncConnection, messages: Sequence[Message]) -> None:
+    """Adds events to the transaction in hand; they are published in this order per key once it has committed."""
+    if not messages:
+        return
+    await connection.execute(
+        ENQUEUE,
+        {
+            "topics": [m.topic for m in messages],
+            "keys": [m.key for m in messages],
+            "values": [m.value for m in messages],
+            "event_ids": [m.event_id for m in messages],
+            "cause_ids": [m.cause_id for m in messages],
+            "headers": [pack_headers(m.headers) for m in messages],
+        },
+    )
+
+
+def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    """Kafka headers as bytes for a column: JSON pairs, values in Latin-1 so that every byte passes."""
+    return orjson.dumps([[name, value.decode("latin-1")] for name, value in headers]) if headers else b"[]"
+
+
+def unpack_headers(packed: bytes) -> tuple[tuple[str, bytes], ...]:
+    """The headers that `pack_headers` was given."""
+    return tuple((name, value.encode("latin-1")) for name, value in orjson.loads(packed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    row: int
+    message: Message
+    dead: tuple[str, int, int] | None
+
+
+def waves(rows: Sequence[_Waiting]) -> list[list[_Waiting]]:
+    """Cuts rows, oldest first, so that no wave holds an event together with its cause.
+
+    A wave is acknowledged before the next is sent, so the broker's time of a cause never comes after its effect's.
+    """
+    cut: list[list[_Waiting]] = []
+    current: list[_Waiting] = []
+    inside: set[UUID] = set()
+    for row in rows:
+        if row.message.cause_id in inside:
+            cut.append(current)
+            current, inside = [], set()
+        current.append(row)
+        inside.add(row.message.event_id)
+    return [*cut, current] if current else cut
+
+
+class Relay:
+    """Publishes a service's outbox, oldest first, for as long as it holds the service's relay lock."""
+
+    def __init__(self, database: Database, publisher: Publisher) -> None:
+        self.name = f"{database.service}.relay"
+        self._database, self._publisher = database, publisher
+        self._task: asyncio.Task[None] | None = None
+        self._trouble = ""
+
+    async def start(self) -> None:
+        """Begins to watch the outbox."""
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        """Stops between two waves; what was not acknowledged stays in the outbox."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def health(self) -> Health:
+        """Unhealthy while an engine is away, or when the task has ended."""
+        if self._task is None or self._task.done():
+            return Health(healthy=False, detail="the relay does not run")
+        return Health(healthy=not self._trouble, detail=self._trouble)
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with self._database.session() as connection:
+                    while not await self._lead(connection):
+                        self._trouble, attempt = "", 0
+                        await asyncio.sleep(_STANDBY_SECONDS)
+                    while True:
+                        sent = await self._wave(connection)
+                        self._trouble, attempt = "", 0
+                        if sent < _WAVE_ROWS:
+                            await asyncio.sleep(_IDLE_SECONDS)
+            except (SQLAlchemyError, OSError, TimeoutError, BrokerAway) as error:
+                self._trouble = f"events wait in the outbox: {type(error).__name__}"
+                log.warning("relay_waits", service=self._database.service, error=type(error).__name__)
+                await asyncio.sleep(pause_seconds(attempt, 0.2, _MOST_PAUSE_SECONDS))
+                attempt += 1
+
+    async def _lead(self, connection: AsyncConnection) -> bool:
+        async with connection.begin():
+            return bool(await connection.scalar(TAKE_RELAY, {"service": self._database.service}))
+
+    async def _wave(self, connection: AsyncConnection) -> int:
+        async with connection.begin():
+            found = (await connection.execute(OLDEST, {"most": _WAVE_ROWS})).all()
+        rows = [
+            _Waiting(
+                r.id,
+                Message(r.topic, r.key, r.value, r.event_id, r.cause_id, unpack_headers(r.headers)),
+                (r.dead_topic, r.dead_partition, r.dead_offset) if r.dead_topic else None,
+            )
+            for r in found
+        ]
+        metrics.OUTBOX_WAITING.labels(self._database.service).set(len(rows))
+        for wave in waves(rows):
+            landed = await self._publisher.publish([row.message for row in wave], patience_seconds=_ACKNOWLEDGE_SECONDS)
+            await self._forget(connection, wave, landed)
+            metrics.PUBLISHED.labels(self._database.service).inc(len(wave))
+        return len(rows)
+
+    async def _forget(
+        self, connection: AsyncConnection, wave: Sequence[_Waiting], landed: Sequence[tuple[int, int]]
+    ) -> None:
+        letters = [(row.dead, where) for row, where in zip(wave, landed, strict=True) if row.dead]
+        async with connection.begin():
+            await connection.execute(FORGET, {"ids": [row.row for row in wave]})
+            if letters:
+                await connection.execute(
+                    LOCATE_DEAD,
+                    {
+                        "topics": [dead[0] for dead, _ in letters],
+                        "partitions": [dead[1] for dead, _ in letters],
+                        "offsets": [dead[2] for dead, _ in letters],
+                        "letter_partitions": [where[0] for _, where in letters],
+                        "letter_offsets": [where[1] for _, where in letters],
+                    },
+                )
