@@ -10,7 +10,7 @@ class Word(StrEnum):
     sentence: str
     sentence_zh: str
 
-    def __new__(cls, value: str, sentence: str, sentence_zh: str) -> Self:
+    def __new__(cls, value: str, sentence: str = "", sentence_zh: str = "") -> Self:
         """Makes the member a string equal to its wire value, with its sentences beside it."""
         member = str.__new__(cls, value)
         member._value_ = value
