@@ -97,7 +97,7 @@ class Tokens:
         return self._caller_of(decoded)
 
     def _decoded(self, token: str, keys: KeySet) -> dict[str, Any]:
-        return cast("dict[str, Any]", jwt.decode(token, keys, algorithms=_ALGORITHMS).claims)
+        return jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
 
     def _caller_of(self, claims: dict[str, Any]) -> Caller:
         now = self._clock.now().timestamp()

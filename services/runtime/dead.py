@@ -65,8 +65,12 @@ COUNT_OPEN = text("SELECT count(*) FROM dead WHERE replayed_at IS NULL")
 LIST_OPEN = text("""
     SELECT topic, partition, "offset", reason, at, letter_partition, letter_offset FROM dead
     WHERE replayed_at IS NULL AND (topic, partition, "offset") > (:topic, :partition, :offset)
+        AND at <= coalesce(CAST(:until AS timestamptz), 'infinity')
     ORDER BY topic, partition, "offset" LIMIT :most
 """)
+
+# The moment that bounds one replay of everything: what dies again meanwhile is not sent round and round.
+NOW = text("SELECT clock_timestamp()")
 
 # One dead letter, open or not.
 SHOW = text("""
@@ -167,13 +171,25 @@ class DeadLetters:
 
         return await self._database.transact(work)
 
-    async def page(self, after: tuple[str, int, int] = ("", -1, -1), most: int = 1_000) -> list[DeadLetter]:
-        """Open dead letters behind a place, in the order of places."""
+    async def now(self) -> datetime:
+        """The database's time."""
+
+        async def work(connection: AsyncConnection) -> datetime:
+            found: datetime = (await connection.execute(NOW)).scalar_one()
+            return found
+
+        return await self._database.transact(work)
+
+    async def page(
+        self, after: tuple[str, int, int] = ("", -1, -1), most: int = 1_000, until: datetime | None = None
+    ) -> list[DeadLetter]:
+        """Open dead letters behind a place, in the order of places; with `until` only those that died by then."""
 
         async def work(connection: AsyncConnection) -> list[DeadLetter]:
             topic, partition, offset = after
             found = await connection.execute(
-                LIST_OPEN, {"topic": topic, "partition": partition, "offset": offset, "most": most}
+                LIST_OPEN,
+                {"topic": topic, "partition": partition, "offset": offset, "most": most, "until": until},
             )
             return [_letter(row) for row in found]
 

@@ -1,0 +1,110 @@
+"""Request bodies: bounded, read once, and refused with place and reason where they do not fit the contract."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.runtime.batch import place_of, safe_message
+from services.runtime.problems import BodyTooLarge, Unprocessable
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+MOST_BODY_BYTES = 256 * 1024
+_MOST_ERRORS_TOLD = 20
+
+
+class BodyBound:
+    """ASGI middleware that stops reading a body at its bound and answers 413."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int = MOST_BODY_BYTES) -> None:
+        self._app, self._most_bytes = app, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on with a counted body."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._most_bytes:
+            await self._refuse(send)
+            return
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._most_bytes:
+                raise BodyTooLarge(self._most_bytes)
+            return message
+
+        await self._app(scope, counted, send)
+
+    async def _refuse(self, send: Send) -> None:
+        document = json.dumps(BodyTooLarge(self._most_bytes).document()).encode()
+        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(document)).encode())]
+        await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": document})
+
+
+class _Repeated(ValueError):
+    """An object holds a key twice; which one counts would be anybody's guess."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Repeated
+    return found
+
+
+def _not_finite(_: str) -> float:
+    raise ValueError
+
+
+def checked(raw: bytes, model: type[ModelT]) -> ModelT:
+    """A body as its model.
+
+    Raises:
+        Unprocessable: not UTF-8, not JSON, a key twice in one object, or not of the model; what was sent is not quoted.
+    """
+    try:
+        json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_not_finite)
+    except _Repeated:
+        raise Unprocessable([{"loc": "body", "msg": "an object holds the same key twice"}]) from None
+    except (ValueError, RecursionError):
+        raise Unprocessable([{"loc": "body", "msg": "not JSON in UTF-8"}]) from None
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise Unprocessable(errors_of(error.errors(include_input=False, include_url=False), ("body",))) from None
+
+
+def errors_of(details: Sequence[Any], prefix: Sequence[str] = ()) -> list[dict[str, object]]:
+    """Pydantic's errors as place and message, at most twenty, without any input."""
+    return [
+        {
+            "loc": ".".join([*prefix, place]) if (place := place_of(d["loc"], d["type"])) != "value" else "body",
+            "msg": safe_message(d["type"], d["msg"]),
+        }
+        for d in details[:_MOST_ERRORS_TOLD]
+    ]
+
+
+def body(model: type[ModelT]) -> Any:  # noqa: ANN401 -- what FastAPI's Depends returns
+    """A dependency: the request's body as a model. The raw bytes stay at `request.state.raw_body`.
+
+    FastAPI's own body parsing takes duplicate keys and loses the raw bytes, which signatures and digests need.
+    """
+
+    async def read(request: Request) -> ModelT:
+        raw = await request.body()
+        request.state.raw_body = raw
+        return checked(raw, model)
+
+    read.body_model = model  # type: ignore[attr-defined] # read by the OpenAPI generator
+    return Depends(read)

@@ -1,0 +1,215 @@
+"""One service's HTTP app: its routes, and around them what every service answers alike."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.exceptions import HTTPException
+
+from schemas.topics import Topic
+from services.runtime import metrics
+from services.runtime.auth import Caller, require
+from services.runtime.bodies import BodyBound, body, errors_of
+from services.runtime.deadweb import dead_router
+from services.runtime.health import Worker
+from services.runtime.logs import logger
+from services.runtime.problems import Problem, Unprocessable
+from services.runtime.process import Process, health_of
+from services.runtime.standing import lag_of
+
+__all__ = ["application", "body"]
+
+log = logger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+Counts = Callable[[AsyncConnection], Awaitable[Mapping[str, int]]]
+
+
+async def _no_counts(_: AsyncConnection) -> Mapping[str, int]:
+    return {}
+
+
+def application(
+    process: Process,
+    service: str,
+    title: str,
+    routers: Sequence[APIRouter],
+    *,
+    workers: Sequence[Worker] = (),
+    counts: Counts = _no_counts,
+    consumes: Sequence[Topic] = (),
+) -> FastAPI:
+    """A service's app: its routers, and health, metrics, status, dead letters and problem details beside them.
+
+    Args:
+        process: settings and engines.
+        service: the prefix it is mounted under, and its schema's name.
+        title: for its OpenAPI document.
+        routers: the service's own routes.
+        workers: that run in the same process, for its readiness.
+        counts: what the service counts for `status`, in one transaction.
+        consumes: the topics whose lag it tells, and whose dead letters it keeps.
+    """
+    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.process, app.state.service = process, service
+    for router in routers:
+        app.include_router(router)
+    app.include_router(_standing_routes(process, service, workers, counts, consumes))
+    if consumes:
+        app.include_router(dead_router(process, service))
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_defect)
+    app.middleware("http")(_measured(service))
+    app.add_middleware(BodyBound)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's own way to say so
+    return app
+
+
+def _standing_routes(
+    process: Process, service: str, workers: Sequence[Worker], counts: Counts, consumes: Sequence[Topic]
+) -> APIRouter:
+    router = APIRouter(tags=["standing"])
+
+    @router.get("/healthz", summary="Whether the process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="Whether it can serve: 503 with what it waits for otherwise")
+    async def readyz() -> JSONResponse:
+        waits = {name: h.detail for name, h in health_of(workers).items() if not h.healthy}
+        if not await process.database(service).answers():
+            waits["database"] = "does not answer"
+        return JSONResponse({"status": "waits" if waits else "ok", "waits": waits}, 503 if waits else 200)
+
+    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    async def exposition() -> Response:
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    @router.get("/v1/status", summary="What this service counts, its lag and its open dead letters")
+    async def status(
+        _: Annotated[Caller, require("admin", "auditor", "reviewer", "senior", "supervisor", "platform")],
+    ) -> dict[str, Any]:
+        async def work(connection: AsyncConnection) -> Mapping[str, int]:
+            return await counts(connection)
+
+        database = process.database(service)
+        return {
+            "service": service,
+            "counts": await database.transact(work),
+            "lag": await lag_of(process.settings, database, consumes),
+            "dead": await process.dead_letters(service).count_open() if consumes else 0,
+        }
+
+    return router
+
+
+def _measured(service: str) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    async def measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        started = perf_counter()
+        answer = await call_next(request)
+        metrics.REQUESTS.labels(service, request.method, str(answer.status_code)).inc()
+        metrics.REQUEST_SECONDS.labels(service).observe(perf_counter() - started)
+        return answer
+
+    return measure
+
+
+def _problem_response(problem: Problem) -> JSONResponse:
+    return JSONResponse(problem.document(), problem.status, problem.headers, media_type=PROBLEM_JSON)
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):  # pragma: no cover -- registered for Problem alone
+        raise error
+    if error.status >= 500:  # noqa: PLR2004 -- the status classes of HTTP
+        log.warning("request_unavailable", service=request.app.state.service, code=error.code)
+    return _problem_response(error)
+
+
+async def _answer_invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):  # pragma: no cover -- registered for it alone
+        raise error
+    return _problem_response(Unprocessable(errors_of(error.errors())))
+
+
+async def _answer_http(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):  # pragma: no cover -- registered for it alone
+        raise error
+    hints = {404: "There is nothing at this address.", 405: "This address takes other methods; see the Allow header."}
+    detail = hints.get(error.status_code, str(error.detail))
+    title = str(error.detail)
+    return _problem_response(
+        Problem(error.status_code, f"http_{error.status_code}", title, detail, headers=error.headers)
+    )
+
+
+async def _answer_defect(request: Request, error: Exception) -> Response:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    # The error's text may quote a body or a row; where it happened is what an engineer needs.
+    log.error("request_failed", service=request.app.state.service, error=type(error).__name__, where=where)
+    return _problem_response(
+        Problem(500, "defect", "A defect of ours", "The request met a defect; it is logged. Try again, or tell us.")
+    )
+
+
+class _ProblemDocument(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    models: list[type[BaseModel]] = [_ProblemDocument]
+    problem = {"description": "A problem", "content": {PROBLEM_JSON: {"schema": _reference("_ProblemDocument")}}}
+    for route in app.routes:
+        if not isinstance(route, APIRoute):
+            continue
+        for method in route.methods or ():
+            operation = document["paths"][route.path_format][method.lower()]
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+            model = _body_model(route)
+            if model is not None:
+                models.append(model)
+                content = {"application/json": {"schema": _reference(model.__name__)}}
+                operation["requestBody"] = {"required": True, "content": content}
+    _, definitions = models_json_schema(
+        [(m, "validation") for m in dict.fromkeys(models)], ref_template="#/components/schemas/{model}"
+    )
+    components = document.setdefault("components", {}).setdefault("schemas", {})
+    components.pop("HTTPValidationError", None)
+    components.pop("ValidationError", None)
+    components.update(definitions.get("$defs", {}))
+    app.openapi_schema = document
+    return document
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _body_model(route: APIRoute) -> type[BaseModel] | None:
+    for dependant in route.dependant.dependencies:
+        model = getattr(dependant.call, "body_model", None)
+        if model is not None:
+            return model  # type: ignore[no-any-return] # set by `body`
+    return None
