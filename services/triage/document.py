@@ -134,8 +134,9 @@ def _syntax(error: YAMLError, text: str) -> Mistake:
         column = len(before) - before.rfind("\n")
         return Mistake(before.count("\n") + 1, column, "a character that YAML does not allow stands here")
     if isinstance(error, MarkedYAMLError):
-        endless = "end of stream" in (error.problem or "")
-        mark = (endless and error.context_mark) or error.problem_mark or error.context_mark
+        # A bracket or quote that is never closed is noticed lines later; the author must go to where it opened.
+        unclosed = "end of stream" in (error.problem or "") or "while parsing a flow" in (error.context or "")
+        mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
         what = error.problem or error.context or "not valid YAML"
         return Mistake(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, f"not valid YAML: {what}")
     return Mistake(1, 1, "not valid YAML")
