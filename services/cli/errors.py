@@ -107,6 +107,53 @@ class EngineFailed(StackError):
         super().__init__(f"{name} {what}; see {log}.")
 
 
+class PreparationFailed(StackError):
+    """`jubao db upgrade` or `jubao topics create` failed, so no service could work."""
+
+    def __init__(self, command: str, said: str, log: Path) -> None:
+        self.command = command
+        self.log = log
+        super().__init__(f"`{command}` failed ({said or 'it said nothing'}); see {log}.")
+
+
+class NotReady(StackError):
+    """A service did not become ready in time, or ended again and again."""
+
+    def __init__(self, name: str, what: str, log: Path) -> None:
+        self.name = name
+        self.log = log
+        super().__init__(f"The service process {name} {what}; see {log}.")
+
+
+class AlreadyRunning(StackError):
+    """A supervisor holds this data directory."""
+
+    def __init__(self, directory: Path, pid: int | None) -> None:
+        self.directory = directory
+        self.pid = pid
+        whom = f", pid {pid}" if pid else ""
+        super().__init__(f"A stack is already running in {directory}{whom}; `jubao down --data {directory}` stops it.")
+
+
+class NothingRuns(StackError):
+    """A command needs a stack and neither the data directory nor the settings name one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(
+            f"No stack runs in {directory}; start one with `jubao up --detach --data {directory}`, "
+            "or give addresses with JUBAO_PUBLIC_URL, JUBAO_KAFKA and JUBAO_DATABASE."
+        )
+
+
+class SupervisorDied(StackError):
+    """A detached supervisor ended before it could say why."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        super().__init__(f"The stack's supervisor ended before it was ready; see {log}.")
+
+
 def explained(error: OSError, directory: Path) -> StackError:
     """The sentence for an operating-system error met while working in `directory`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from services.cli.stack.account import Account
 from services.cli.stack.logfile import begin_log, log_tail
 
 _SET_PARENT_DEATH_SIGNAL = 1
+_POLL_SECONDS = 0.05
 # Loaded before any fork: between fork and exec nothing may be imported or allocated that another thread could hold.
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -107,6 +108,26 @@ def stop(process: subprocess.Popen[bytes], stop_signal: signal.Signals, seconds:
     return process.wait()
 
 
+def end_all(
+    running: Sequence[tuple[Launch, subprocess.Popen[bytes]]], *, impatient: Callable[[], bool] = lambda: False
+) -> None:
+    """Ends many at once: asks all, then waits for each as long as its launch grants, then kills.
+
+    `impatient` is asked while waiting; once it says yes, nobody is waited for any more.
+    """
+    begun = time.monotonic()
+    for launch, process in running:
+        if process.poll() is None:
+            process.send_signal(launch.stop_signal)
+            process.send_signal(signal.SIGCONT)
+    for launch, process in running:
+        while process.poll() is None and time.monotonic() - begun < launch.stop_seconds and not impatient():
+            time.sleep(_POLL_SECONDS)
+        if process.poll() is None:
+            kill_group(process)
+        process.wait()
+
+
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Ends the child and whatever it started, at once."""
     try:
@@ -128,7 +149,7 @@ def await_answer(engine: Engine, process: subprocess.Popen[bytes], seconds: floa
             raise failure(engine.name, f"ended with code {code} while starting", engine.log)
         if time.monotonic() > deadline:
             raise failure(engine.name, f"did not answer within {seconds:.0f} s", engine.log)
-        time.sleep(0.05)
+        time.sleep(_POLL_SECONDS)
 
 
 def failure(name: str, what: str, log: Path) -> DiskFull | EngineFailed:

@@ -1,0 +1,41 @@
+"""Asking a process whether it is ready, over TCP or a unix socket, with nothing but the standard library."""
+
+import http.client
+import socket
+from urllib.parse import urlsplit
+
+_ANSWER_SECONDS = 2.0
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def answers_ok(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> bool:
+    """Whether GET `path` at `address` (`http://HOST:PORT` or `unix:PATH`) is answered 200 in time; never raises."""
+    connection = _connection(address, seconds)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        response.read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return response.status == http.HTTPStatus.OK
+
+
+def _connection(address: str, seconds: float) -> http.client.HTTPConnection:
+    if address.startswith("unix:"):
+        return _UnixConnection(address.removeprefix("unix:"), seconds)
+    parts = urlsplit(address)
+    return http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=seconds)
