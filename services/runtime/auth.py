@@ -24,7 +24,7 @@ Role = Literal["reviewer", "senior", "supervisor", "auditor", "admin", "platform
 ROLES: frozenset[str] = frozenset(get_args(Role))
 
 # What a key of an issuer may sign with; symmetric algorithms are not among them.
-_ALGORITHMS = ["EdDSA", "ES256", "RS256", "PS256"]
+_ALGORITHMS = ["Ed25519", "EdDSA", "ES256", "RS256", "PS256"]
 _JWKS_SECONDS = 300
 _JWKS_TIMEOUT_SECONDS = 3
 _LEEWAY_SECONDS = 10
