@@ -22,16 +22,21 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def answers_ok(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> bool:
     """Whether GET `path` at `address` (`http://HOST:PORT` or `unix:PATH`) is answered 200 in time; never raises."""
+    answer = asked(address, path, seconds=seconds)
+    return answer is not None and answer[0] == http.HTTPStatus.OK
+
+
+def asked(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> tuple[int, bytes] | None:
+    """The status and body of GET `path` at `address`; none when nothing answers in time; never raises."""
     connection = _connection(address, seconds)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        response.read()
+        return response.status, response.read()
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
-    return response.status == http.HTTPStatus.OK
 
 
 def _connection(address: str, seconds: float) -> http.client.HTTPConnection:

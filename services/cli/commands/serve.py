@@ -1,0 +1,124 @@
+"""`jubao serve`: runs units of services until it is told to stop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+
+from services.cli import units
+from services.runtime import logs, metrics
+from services.runtime.health import Worker
+from services.runtime.process import Process, health_of, run_workers, stop_signal
+from services.runtime.settings import Settings
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # where there is no uvloop, the standard loop does
+    from asyncio import new_event_loop
+
+# A caller who keeps a connection open must not hold up a stop.
+_GRACE_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 30
+_BACKLOG = 512
+_MOST_CONNECTIONS = 1_000
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the process's, which stops the server when it stops the rest."""
+        yield
+
+
+def _config(app: FastAPI, **where: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        backlog=_BACKLOG,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        **where,  # type: ignore[arg-type] # host and port, or uds
+    )
+
+
+def _health_app(workers: Sequence[Worker]) -> FastAPI:
+    app = FastAPI(title="health", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        health = health_of(workers)
+        waits = {name: h.detail for name, h in health.items() if not h.healthy}
+        shown = {name: h.detail for name, h in health.items()}
+        status = {"status": "waits" if waits else "ok", "waits": waits, "workers": shown}
+        return JSONResponse(status, 503 if waits else 200)
+
+    @app.get("/metrics")
+    async def exposition() -> Response:
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    return app
+
+
+def _where(address: str) -> dict[str, object]:
+    if address.startswith("unix:"):
+        Path(address[5:]).unlink(missing_ok=True)
+        return {"uds": address[5:]}
+    host, _, port = address.rpartition(":")
+    return {"host": host.strip("[]") or "127.0.0.1", "port": int(port)}
+
+
+async def _serve(settings: Settings, names: Sequence[str]) -> None:
+    process = Process(settings)
+    stop = stop_signal()
+    made = {name: units.make(process, name) for name in names}
+    workers = list({id(w): w for unit in made.values() for w in unit.workers}.values())
+    apps = {name.partition(".")[0]: unit.app for name, unit in made.items() if unit.app is not None}
+    servers = []
+    if apps:
+        root = FastAPI(title="Jubao", docs_url=None, redoc_url=None, openapi_url=None)
+        for service, app in apps.items():
+            root.mount(f"/{service}", app)
+        servers.append(_Server(_config(root, **_where(settings.bind))))
+    if settings.health:
+        servers.append(_Server(_config(_health_app(workers), **_where(settings.health))))
+    running = [asyncio.create_task(server.serve()) for server in servers]
+    working = asyncio.create_task(run_workers(workers, stop))
+    logs.logger(__name__).info("serving", units=list(names), host=socket.gethostname())
+    try:
+        await asyncio.wait([working, *running], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(working, *running)
+    finally:
+        await process.close()
+
+
+@click.command(name="serve")
+@click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
+@click.option("--data", type=click.Path(path_type=Path), help="Accepted as by every command; serve goes by settings.")
+def command(names: tuple[str, ...], data: Path | None) -> None:
+    """Run units of services: a unit as triage.public, a service for all its units, or web, flagged, records."""
+    del data
+    try:
+        chosen = units.expand(names)
+    except units.UnknownUnit as error:
+        raise click.UsageError(str(error)) from error
+    settings = Settings()
+    logs.configure(settings.log_level, slot="+".join(names))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(settings, chosen))
