@@ -46,7 +46,7 @@ def configure(level: str, **fields: str) -> None:
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose lines carry the module's name. Events are words with underscores; values are fields."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(logger=name))
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(module=name))
 
 
 def library_logger(name: str) -> logging.Logger:

@@ -1,5 +1,6 @@
 """`jubao dead`: records that did not fit, and putting them back when the reason is gone."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def show(topic: str, partition: int, offset: int, data: Path | None, *, as_json:
                 if refused.status != _NOT_FOUND:
                     raise
                 continue
-            emit(found, json=as_json, table=lambda: table_of([found]))
+            emit(found, json=as_json, table=partial(table_of, [found]))
             return
     raise CliError(f"nothing died at {topic}[{partition}]@{offset}; `jubao dead list` names all that is open")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import uvicorn
+import uvloop
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
@@ -16,11 +17,6 @@ from services.runtime import logs, metrics
 from services.runtime.health import Worker
 from services.runtime.process import Process, health_of, run_workers, stop_signal
 from services.runtime.settings import Settings
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # where there is no uvloop, the standard loop does
-    from asyncio import new_event_loop
 
 # A caller who keeps a connection open must not hold up a stop.
 _GRACE_SECONDS = 5
@@ -120,5 +116,5 @@ def command(names: tuple[str, ...], data: Path | None) -> None:
         raise click.UsageError(str(error)) from error
     settings = Settings()
     logs.configure(settings.log_level, slot="+".join(names))
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, chosen))
