@@ -158,8 +158,16 @@ class Subscription:
         return self._subscriber.consumer
 
     async def start(self) -> None:
-        """Joins the group and begins to read."""
-        await self._broker.start()
+        """Joins the group and begins to read.
+
+        Raises:
+            BrokerAway: it cannot be reached.
+        """
+        try:
+            await self._broker.start()
+        except (KafkaError, OSError) as error:
+            await self._broker.stop()
+            raise BrokerAway from error
 
     async def stop(self) -> None:
         """Finishes the batch in hand, then leaves the group."""

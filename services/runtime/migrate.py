@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from asyncpg import PostgresError
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +28,7 @@ _CONNECT_SECONDS = 5
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('jubao.migrate'))")
 
 # Migrations wait briefly for locks rather than stop a running service behind them.
-BOUNDS = text("SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '10min'")
+BOUNDS = (text("SET LOCAL lock_timeout = '10s'"), text("SET LOCAL statement_timeout = '10min'"))
 
 _RUNTIME_TABLES = """
     -- How far each partition is done, and whose turn it is: taking a partition raises epoch, writing needs the current.
@@ -73,6 +76,24 @@ class MigrationTrouble(Exception):
     """The database cannot be brought to this version; the message says what to do."""
 
 
+class _Scripts(PostgresqlImpl):
+    """Lets `op.execute` take a script of several statements, which asyncpg's prepared statements do not.
+
+    Alembic uses the last class that is declared for a dialect.
+    """
+
+    __dialect__ = "postgresql"
+
+    def _exec(self, construct: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 -- as alembic's
+        if not isinstance(construct, str) or self.connection is None:
+            return super()._exec(construct, *args, **options)
+        driver: Any = self.connection.connection.dbapi_connection
+        try:
+            return driver.run_async(lambda asyncpg: asyncpg.execute(construct))
+        except PostgresError as error:
+            raise MigrationTrouble(f"the migration failed and nothing was changed: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaStanding:
     """One service's schema: the version it is at and the one this program needs; equal when nothing is to do."""
@@ -112,7 +133,8 @@ def _prepare_schema(connection: Connection, service: str) -> None:
 
 def _upgrade(connection: Connection, services: Sequence[str]) -> None:
     connection.execute(LOCK)
-    connection.execute(BOUNDS)
+    for bound in BOUNDS:
+        connection.execute(bound)
     for service in services:
         _prepare_schema(connection, service)
         script = _script(service)

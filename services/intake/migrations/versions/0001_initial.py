@@ -94,8 +94,7 @@ CREATE TABLE source_days (
 def upgrade() -> None:
     """Makes the tables; the schema and its role exist."""
     for statements in (runtime_tables(), SOURCES, ATTESTERS, SUBMISSIONS, REPEAT_KEYS, SOURCE_DAYS):
-        for statement in filter(str.strip, statements.split(";")):
-            op.execute(statement)
+        op.execute(statements)
 
 
 def downgrade() -> None:

@@ -1,0 +1,35 @@
+"""The parts of audit as processes run them: `http` answers auditors, `consume` writes the log."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.topics import TOPICS
+from services.audit import store
+from services.audit.consume import Log
+from services.audit.http import entries_router
+from services.audit.writer import OneWriter
+from services.runtime.batch import BatchConsumer
+from services.runtime.process import Process, Unit, UnitMaker
+from services.runtime.web import application
+
+_SERVICE: Final = "audit"
+
+
+async def _counts(connection: AsyncConnection) -> Mapping[str, int]:
+    return {"entries": await store.size(connection)}
+
+
+def _http(process: Process) -> Unit:
+    app = application(process, _SERVICE, "Jubao audit", [entries_router(process)], counts=_counts, consumes=TOPICS)
+    return Unit(app)
+
+
+def _consume(process: Process) -> Unit:
+    database = process.database(_SERVICE)
+    writer = OneWriter(database, lambda: BatchConsumer(process.settings, database, Log()))
+    return Unit(workers=(process.relay(_SERVICE), writer))
+
+
+UNITS: Final[Mapping[str, UnitMaker]] = {"http": _http, "consume": _consume}

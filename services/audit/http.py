@@ -1,0 +1,53 @@
+"""What auditors may ask of the log."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.audit import store
+from services.audit.search import EntriesPage, Filters, shown
+from services.runtime.auth import Caller, require
+from services.runtime.pages import Cursors
+from services.runtime.problems import Unprocessable
+from services.runtime.process import Process
+
+
+def entries_router(process: Process) -> APIRouter:
+    """The routes of the log."""
+    router = APIRouter(prefix="/v1", tags=["entries"])
+
+    @router.get("/entries", summary="Entries that fit all filters, in order of index", response_model=EntriesPage)
+    async def entries(_: Annotated[Caller, require("auditor")], filters: Annotated[Filters, Query()]) -> Response:
+        wanted = _wanted(filters, process.cursors)
+
+        async def work(connection: AsyncConnection) -> list[tuple[int, bytes]]:
+            return await store.search(connection, wanted, filters.limit + 1)
+
+        found = await process.database("audit").transact(work)
+        page = found[: filters.limit]
+        cursor = process.cursors.write({"after": page[-1][0]}) if len(found) > len(page) else None
+        # A page of a thousand entries is written as it is: its form is that of leaves, which are never other than this.
+        document = {"entries": [shown(index, leaf) for index, leaf in page], "next": cursor}
+        return Response(orjson.dumps(document), media_type="application/json")
+
+    return router
+
+
+def _wanted(filters: Filters, cursors: Cursors) -> store.Wanted:
+    after = cursors.read(filters.cursor).get("after") if filters.cursor is not None else -1
+    if not isinstance(after, int):
+        raise Unprocessable([{"loc": "query.cursor", "msg": "a cursor of another listing; start without one"}])
+    return store.Wanted(
+        type=filters.type,
+        report_id=filters.report_id,
+        case_id=filters.case_id,
+        content_id=filters.content_id,
+        source_id=filters.source_id,
+        actor=filters.actor,
+        event_id=filters.event_id,
+        since=filters.since,
+        until=filters.until,
+        after=after,
+    )

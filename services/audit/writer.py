@@ -1,0 +1,88 @@
+"""One writer: of all processes that could write the log one does, and another takes over when that one is gone."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from services.audit import store
+from services.runtime.database import Database, pause_seconds
+from services.runtime.health import Health, Worker
+from services.runtime.logs import logger
+from services.runtime.problems import Unavailable
+
+log = logger(__name__)
+
+_WATCH_SECONDS = 1.0
+_MOST_PAUSE_SECONDS = 5.0
+
+
+class OneWriter:
+    """Runs a worker while this process alone holds the turn to write; until then it waits and says so.
+
+    The turn keeps two writers from taking batches from each other. That the log has one order does not rest on it: an
+    append holds the log's head, and the offsets are fenced.
+
+    Args:
+        database: the log's.
+        make: a new worker for each turn.
+    """
+
+    name = "audit.consume"
+
+    def __init__(self, database: Database, make: Callable[[], Worker]) -> None:
+        self._database, self._make = database, make
+        self._task: asyncio.Task[None] | None = None
+        self._worker: Worker | None = None
+        self._waits_for = "waits for its turn to write"
+        self._standby = False
+
+    async def start(self) -> None:
+        """Begins to wait for the turn."""
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        """Finishes the batch in hand and gives the turn away."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def health(self) -> Health:
+        """The worker's; without one, healthy only if another process is known to write."""
+        if self._task is None or self._task.done():
+            return Health(healthy=False, detail="the log's writer does not run")
+        if self._worker is not None:
+            return self._worker.health()
+        return Health(healthy=self._standby, detail=self._waits_for)
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with store.turn_to_write(self._database) as turn:
+                    while not await turn.take():
+                        self._wait("another process writes the log; stands by to take over", standby=True)
+                        await asyncio.sleep(_WATCH_SECONDS)
+                    attempt = 0
+                    await self._write(turn)
+            except (Unavailable, OSError) as error:
+                self._wait(f"waits for an engine: {type(error).__name__}", standby=False)
+                log.warning("writer_waits", error=type(error).__name__)
+                await asyncio.sleep(pause_seconds(attempt, 0.2, _MOST_PAUSE_SECONDS))
+                attempt += 1
+
+    async def _write(self, turn: store.Turn) -> None:
+        worker = self._make()
+        try:
+            await worker.start()
+            self._worker = worker
+            while True:
+                await asyncio.sleep(_WATCH_SECONDS)
+                await turn.confirm()
+        finally:
+            self._worker = None
+            await worker.stop()
+
+    def _wait(self, what: str, *, standby: bool) -> None:
+        self._waits_for, self._standby = what, standby

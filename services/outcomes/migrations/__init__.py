@@ -1,0 +1,1 @@
+"""Outcomes' tables, version by version."""
