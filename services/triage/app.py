@@ -1,0 +1,75 @@
+"""Puts triage together: its HTTP app, and a consumer for each lane."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.topics import REPORTS_FLAGGED, REPORTS_PUBLIC
+from services.runtime.batch import BatchConsumer
+from services.runtime.process import Process, Unit, UnitMaker
+from services.runtime.web import application
+from services.triage import policy_file, store
+from services.triage.classing import Policy
+from services.triage.consume import Flagged, Public, TakePlaces
+from services.triage.http import routes
+from services.triage.in_force import PolicyInForce
+from services.triage.registry import Registry
+from services.triage.store import PlaceWanted
+
+SERVICE = "triage"
+
+
+def http(process: Process) -> Unit:
+    """The HTTP app.
+
+    Raises:
+        PolicyRefused, PolicyUnreadable: the policy in the settings is none.
+    """
+    policy = policy_file.in_force(process.settings.policy_file)
+    workers = (process.relay(SERVICE), _noted(process, policy))
+    app = application(
+        process,
+        SERVICE,
+        "Jubao triage",
+        [routes(policy)],
+        workers=workers,
+        consumes=(REPORTS_PUBLIC, REPORTS_FLAGGED),
+    )
+    return Unit(app=app, workers=workers)
+
+
+def public(process: Process) -> Unit:
+    """The consumer of everybody's lane; raises as `http`."""
+    policy = policy_file.in_force(process.settings.policy_file)
+    consumer = BatchConsumer(process.settings, process.database(SERVICE), Public(policy, process.publisher.publish))
+    return Unit(workers=(process.relay(SERVICE), _noted(process, policy), consumer))
+
+
+def flagged(process: Process) -> Unit:
+    """The consumer of the flagged sources' lane, after the registry it judges by; raises as `http`."""
+    policy = policy_file.in_force(process.settings.policy_file)
+    registry = Registry(process.settings)
+    stage = Flagged(policy, process.publisher.publish, registry, _taking_places(process))
+    consumer = BatchConsumer(process.settings, process.database(SERVICE), stage)
+    return Unit(workers=(process.relay(SERVICE), _noted(process, policy), registry, consumer))
+
+
+def _noted(process: Process, policy: Policy) -> PolicyInForce:
+    return PolicyInForce(policy, process.database(SERVICE), process.clock)
+
+
+def _taking_places(process: Process) -> TakePlaces:
+    """Takes places in a transaction of its own: it is done before the batch's, and gives the same places again."""
+    database = process.database(SERVICE)
+
+    async def take(wanted: Sequence[PlaceWanted]) -> dict[tuple[UUID, UUID], int]:
+        async def work(connection: AsyncConnection) -> dict[tuple[UUID, UUID], int]:
+            return await store.take_places(connection, wanted)
+
+        return await database.transact(work)
+
+    return take
+
+
+UNITS: Mapping[str, UnitMaker] = {"http": http, "flagged": flagged, "public": public}
