@@ -1,0 +1,50 @@
+"""The parts of review as processes run them: `http` for people, `flagged` and `public` for the two lanes."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from schemas import topics
+from services.review import consume
+from services.review.consume import Triages
+from services.review.desk import Desk
+from services.review.http import desk_router, reading_router
+from services.review.leasing import Terms
+from services.review.store import queries
+from services.review.sweep import Sweeper
+from services.runtime.batch import BatchConsumer
+from services.runtime.process import Process, Unit, UnitMaker
+from services.runtime.settings import Settings
+from services.runtime.web import application
+
+_SERVICE: Final = "review"
+
+
+def _http(process: Process) -> Unit:
+    database, settings = process.database(_SERVICE), process.settings
+    desk = Desk(database, Terms(settings.lease_seconds, settings.p0_lease_seconds))
+    workers = (process.relay(_SERVICE), Sweeper(database))
+    app = application(
+        process,
+        _SERVICE,
+        "Jubao review",
+        [desk_router(desk), reading_router(database, process.cursors)],
+        workers=workers,
+        counts=queries.counts,
+        consumes=(topics.TRIAGE_FLAGGED, topics.TRIAGE_PUBLIC),
+    )
+    return Unit(app, workers)
+
+
+def _lane(stage: Callable[[Settings], Triages]) -> UnitMaker:
+    def make(process: Process) -> Unit:
+        consumer = BatchConsumer(process.settings, process.database(_SERVICE), stage(process.settings))
+        return Unit(workers=(process.relay(_SERVICE), consumer))
+
+    return make
+
+
+UNITS: Final[Mapping[str, UnitMaker]] = {
+    "http": _http,
+    "flagged": _lane(consume.flagged),
+    "public": _lane(consume.public),
+}

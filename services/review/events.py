@@ -1,0 +1,223 @@
+"""The records that review publishes, made of what was just written. The bytes are those of the models in `schemas`.
+
+They are put together without the models because a batch makes thousands; a test holds them to the models.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+
+from schemas.activity import ALERT, Alert, AlertRaised
+from schemas.case import CaseChange
+from schemas.decision import MADE, REPORTS_A_PART, AnsweredReport, Finding
+from schemas.envelope import CONTENT_TYPE, derived_id, parts_of
+from schemas.topics import ACTIVITY, CASES, DECISIONS
+from schemas.vocabulary import AlertCode, CaseKind, CaseState, PriorityClass
+from services.review.overload import Load
+from services.runtime.outbox import Message, event_bytes
+from services.runtime.trace import HEADER, continued
+
+SOURCE = "review"
+
+_CONTENT_TYPE = CONTENT_TYPE.encode()
+_LABELS = tuple(priority.label for priority in PriorityClass)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one case, as its history and the log both tell it.
+
+    `priority` is a number, `ruling` JSON text, `trace` the traceparent of the report behind it.
+    """
+
+    case_id: UUID
+    content_id: str
+    version: int
+    at: datetime
+    actor: str
+    change: CaseChange
+    from_state: CaseState | None
+    to_state: CaseState
+    why: str
+    priority: int
+    queue: str
+    due_at: datetime
+    report_count: int
+    event_id: UUID
+    cause_id: UUID
+    report_id: UUID | None = None
+    ruling: str | None = None
+    fence: int | None = None
+    expires_at: datetime | None = None
+    previous_case_id: UUID | None = None
+    trace: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision as it is published: what was found on which case, by whom, when."""
+
+    decision_id: UUID
+    case_id: UUID
+    content_id: str
+    priority: int
+    queue: str
+    ruling: str
+    finding: Finding
+    decided_by: str
+    decided_at: datetime
+    trace: bytes | None
+
+
+def label(priority: int) -> str:
+    """A class as it is written: `P0` to `P4`."""
+    return _LABELS[priority]
+
+
+def change_id(case_id: UUID, change: CaseChange, version: int) -> UUID:
+    """The id of a change that no report caused: a case's version is had once."""
+    return derived_id(case_id, change.value, str(version))
+
+
+def case_message(change: Change) -> Message:
+    """The record of a change, for `cases.v1`."""
+    data: dict[str, object] = {
+        "case_id": str(change.case_id),
+        "kind": CaseKind.REPORT.value,
+        "version": change.version,
+        "content_id": change.content_id,
+        "at": _text(change.at),
+        "actor": change.actor,
+        "from_state": None if change.from_state is None else change.from_state.value,
+        "to_state": change.to_state.value,
+        "why": change.why,
+        "class": _LABELS[change.priority],
+        "queue": change.queue,
+        "due_at": _text(change.due_at),
+        "report_count": change.report_count,
+    }
+    if change.report_id is not None:
+        data["report_id"] = str(change.report_id)
+    if change.ruling is not None:
+        data["ruling"] = orjson.Fragment(change.ruling)
+    if change.fence is not None:
+        data["fence"] = change.fence
+    if change.expires_at is not None:
+        data["expires_at"] = _text(change.expires_at)
+    if change.previous_case_id is not None:
+        data["previous_case_id"] = str(change.previous_case_id)
+    value = _event(
+        change.change.event_type,
+        data,
+        case_id=change.case_id,
+        event_id=change.event_id,
+        at=change.at,
+        cause_id=change.cause_id,
+        report_id=change.report_id,
+    )
+    key = str(change.case_id).encode()
+    return Message(CASES.name, key, value, change.event_id, change.cause_id, _headers(change.trace))
+
+
+def decision_messages(
+    made: Made, reports: Sequence[AnsweredReport], *, at: datetime, cause_id: UUID, late: bool
+) -> list[Message]:
+    """The records of a decision, for `decisions.v1`: one for each 500 reports that it answers.
+
+    Args:
+        made: the decision.
+        reports: what this message answers: all reports of the case, or those that came late.
+        at: the event's time: of the decision, or of the late answer.
+        cause_id: the claim of the lease, or the first late report's triaged event.
+        late: whether these reports came after the decision.
+    """
+    parts = parts_of(reports, REPORTS_A_PART)
+    shared: dict[str, object] = {
+        "decision_id": str(made.decision_id),
+        "case_id": str(made.case_id),
+        "content_id": made.content_id,
+        "class": _LABELS[made.priority],
+        "queue": made.queue,
+        "ruling": orjson.Fragment(made.ruling),
+        "finding": made.finding.model_dump(mode="json", exclude_none=True),
+        "decided_by": made.decided_by,
+        "decided_at": _text(made.decided_at),
+        "parts": len(parts),
+        "late": late,
+    }
+    messages = []
+    for number, part in enumerate(parts, start=1):
+        # A late answer's parts are told apart by the report each begins with: a case can be answered late many times.
+        stage = ("late", str(part[0].report_id)) if late else ("part", str(number))
+        event_id = derived_id(made.decision_id, *stage)
+        data = {**shared, "part": number, "reports": [_answered(report) for report in part]}
+        value = _event(MADE, data, case_id=made.case_id, event_id=event_id, at=at, cause_id=cause_id)
+        key = str(made.case_id).encode()
+        messages.append(Message(DECISIONS.name, key, value, event_id, cause_id, _headers(made.trace)))
+    return messages
+
+
+def alarm(load: Load, event_id: UUID) -> Message:
+    """The alert of an overload, for `activity.v1`."""
+    event = AlertRaised(
+        specversion="1.0",
+        id=event_id,
+        source=SOURCE,
+        type=ALERT,
+        time=load.at,
+        subject=AlertCode.OVERLOAD.value,
+        data=Alert(
+            code=AlertCode.OVERLOAD,
+            what=f"In the last hour {load.arrived} cases came below P0 and {load.decided} were decided; "
+            f"the longest overdue is {load.overdue_minutes} minutes past its time. More reviewers are needed.",
+        ),
+    )
+    return Message(ACTIVITY.name, AlertCode.OVERLOAD.value.encode(), event_bytes(event), event_id, None, _headers(None))
+
+
+def _answered(report: AnsweredReport) -> dict[str, object]:
+    answered: dict[str, object] = {
+        "report_id": str(report.report_id),
+        "received_at": _text(report.received_at),
+        "source_kind": report.source_kind.value,
+    }
+    if report.source_id is not None:
+        answered["source_id"] = report.source_id
+    return answered
+
+
+def _event(
+    kind: str,
+    data: Mapping[str, object],
+    *,
+    case_id: UUID,
+    event_id: UUID,
+    at: datetime,
+    cause_id: UUID,
+    report_id: UUID | None = None,
+) -> bytes:
+    event: dict[str, object] = {
+        "specversion": "1.0",
+        "id": str(event_id),
+        "source": SOURCE,
+        "type": kind,
+        "time": _text(at),
+        "subject": str(case_id),
+        "datacontenttype": "application/json",
+        "causationid": str(cause_id),
+        "data": data,
+    }
+    if report_id is not None:
+        event["correlationid"] = str(report_id)
+    return orjson.dumps(event)
+
+
+def _headers(trace: bytes | None) -> tuple[tuple[str, bytes], ...]:
+    return (("content-type", _CONTENT_TYPE), (HEADER, continued(trace)))
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""All SQL of review: what consumers (`ingest`), reviewers (`claims`, `decisions`) and readers (`queries`) run."""

@@ -1,0 +1,106 @@
+"""What every change of a case writes: its row of history, its event, and its place in the ready queue.
+
+One lock order holds everywhere: offsets, cases by content id, ready, heads, leases. Whoever calls anything here holds
+the lock of the case's row.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.case import CaseChange
+from services.review.events import Change, case_message
+from services.runtime.outbox import enqueue
+
+# The tables of the queue are small at one moment and large at the next, and a plan that was kept from the small moment
+# would read the large table whole; so plans are made as if that always were dear.
+INDEXED = text("SET LOCAL enable_seqscan = off")
+
+# The database's clock, read after the locks were had: now() would be the transaction's start.
+CLOCK = text("SELECT clock_timestamp()")
+
+# Rows of history for changes of state, class or lease.
+ADD_HISTORY = text("""
+INSERT INTO history (case_id, version, at, actor, change, from_state, to_state, class, queue, why, fence, expires_at,
+                     report_id, event_id)
+SELECT * FROM unnest(
+    CAST(:case_id AS uuid[]), CAST(:version AS integer[]), CAST(:at AS timestamptz[]), CAST(:actor AS text[]),
+    CAST(:change AS text[]), CAST(:from_state AS text[]), CAST(:to_state AS text[]), CAST(:class AS smallint[]),
+    CAST(:queue AS text[]), CAST(:why AS text[]), CAST(:fence AS integer[]), CAST(:expires_at AS timestamptz[]),
+    CAST(:report_id AS uuid[]), CAST(:event_id AS uuid[]))
+""")
+
+# Puts cases into the ready queue, or moves them in it, as their rows say.
+PUT_READY = text("""
+INSERT INTO ready (case_id, queue, class, target_seconds, rank_from, due_at, received_at)
+SELECT case_id, queue, class, target_seconds, rank_from, due_at,
+       least(first_at[1], first_at[2], first_at[3], first_at[4], first_at[5])
+FROM cases WHERE case_id = ANY(CAST(:case_ids AS uuid[])) AND state = 'queued'
+ON CONFLICT (case_id) DO UPDATE SET
+    queue = excluded.queue, class = excluded.class, target_seconds = excluded.target_seconds,
+    rank_from = excluded.rank_from, due_at = excluded.due_at, received_at = excluded.received_at
+""")
+
+# Makes sure that a claim finds the heads; sorted, so that two batches cannot wait for each other.
+PUT_HEADS = text("""
+INSERT INTO heads (queue, class, target_seconds)
+SELECT * FROM unnest(CAST(:queue AS text[]), CAST(:class AS smallint[]), CAST(:target_seconds AS integer[]))
+    AS h (queue, class, target_seconds)
+ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING
+""")
+
+# A plain join or an answer to a late report changes nothing that its case's history tells; it is an event only.
+_WITHOUT_HISTORY = frozenset({CaseChange.JOINED, CaseChange.ATTACHED})
+
+
+async def clock(connection: AsyncConnection) -> datetime:
+    """The database's clock at this moment."""
+    at: datetime = (await connection.execute(CLOCK)).scalar_one()
+    return at
+
+
+async def record(connection: AsyncConnection, changes: Sequence[Change]) -> None:
+    """Writes the history and the events of changes, in the order given."""
+    told = [change for change in changes if change.change not in _WITHOUT_HISTORY]
+    if told:
+        await connection.execute(
+            ADD_HISTORY,
+            {
+                "case_id": [c.case_id for c in told],
+                "version": [c.version for c in told],
+                "at": [c.at for c in told],
+                "actor": [c.actor for c in told],
+                "change": [c.change.value for c in told],
+                "from_state": [c.from_state and c.from_state.value for c in told],
+                "to_state": [c.to_state.value for c in told],
+                "class": [c.priority for c in told],
+                "queue": [c.queue for c in told],
+                "why": [c.why for c in told],
+                "fence": [c.fence for c in told],
+                "expires_at": [c.expires_at for c in told],
+                "report_id": [c.report_id for c in told],
+                "event_id": [c.event_id for c in told],
+            },
+        )
+    # The decision itself is on decisions.v1.
+    await enqueue(connection, [case_message(change) for change in changes if change.change is not CaseChange.DECIDED])
+
+
+async def put_ready(connection: AsyncConnection, case_ids: Sequence[UUID]) -> None:
+    """Puts those of the cases that are queued where their rank says."""
+    if case_ids:
+        await connection.execute(PUT_READY, {"case_ids": list(case_ids)})
+
+
+async def put_heads(connection: AsyncConnection, heads: Iterable[tuple[str, int, int]]) -> None:
+    """Remembers which (queue, class, target seconds) there are."""
+    known = sorted(set(heads))
+    if known:
+        queues, classes, targets = zip(*known, strict=True)
+        await connection.execute(
+            PUT_HEADS, {"queue": list(queues), "class": list(classes), "target_seconds": list(targets)}
+        )
