@@ -1,0 +1,132 @@
+"""Runs the real supervisor over tiny processes: `python fake_stack.py DATA MODE`, for test_stack_supervisor.py."""
+
+import json
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from signal import SIGTERM
+
+import click
+
+from services.cli.errors import CliError
+from services.cli.stack.child import Slot
+from services.cli.stack.directory import DataDirectory
+from services.cli.stack.ports import free_port
+from services.cli.stack.prepare import Step
+from services.cli.stack.process import Launch
+from services.cli.stack.services import Addresses
+from services.cli.stack.supervisor import Plan, Supervisor
+from services.runtime.clock import SystemClock
+
+ENGINE = """
+import socket, sys, time
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    while True:
+        server.accept()[0].close()
+"""
+SERVICE = """
+import http.server, socketserver, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+    def log_message(self, *words):
+        pass
+with socketserver.UnixStreamServer(sys.argv[1], Handler) as server:
+    server.serve_forever()
+"""
+# Takes no notice of being asked to stop.
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVICE
+BROKEN = "raise SystemExit('it cannot be')"
+
+
+class FakeEngine:
+    """Something that listens on a port."""
+
+    name = "engine"
+
+    def __init__(self, directory: DataDirectory) -> None:
+        self.log = directory.log_of(self.name)
+        self._port = free_port()
+        self._installed = directory.root / "installed"
+
+    def install(self) -> None:
+        """Counts how often it was called."""
+        with self._installed.open("a") as file:
+            file.write("x")
+
+    def launch(self) -> Launch:
+        """A listener."""
+        return Launch(self.name, (sys.executable, "-c", ENGINE, str(self._port)), self.log)
+
+    def answers(self) -> bool:
+        """Whether it listens."""
+        try:
+            socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+class Told:
+    """Prints what the supervisor tells."""
+
+    def step(self, text: str) -> None:
+        """Not shown."""
+
+    def note(self, text: str) -> None:
+        """To the log."""
+        click.echo(text, err=True)
+
+    def ready(self, answer: Mapping[str, str | float]) -> None:
+        """One line."""
+        click.echo(json.dumps(dict(answer)))
+
+
+def plan(directory: DataDirectory, mode: str) -> Plan:
+    """One engine, one step, two services."""
+    codes = {"good": SERVICE, "lazy": {"stubborn": STUBBORN, "broken": BROKEN}.get(mode, SERVICE)}
+
+    def slots(_: Addresses) -> tuple[Slot, ...]:
+        return tuple(
+            Slot(
+                Launch(
+                    name,
+                    (sys.executable, "-c", code, str(directory.socket_of(name))),
+                    directory.log_of(name),
+                    stop_signal=SIGTERM,
+                    stop_seconds=1.0,
+                ),
+                f"unix:{directory.socket_of(name)}",
+                ("/readyz",),
+            )
+            for name, code in codes.items()
+        )
+
+    said = "raise SystemExit('The step is impossible.')" if mode == "unprepared" else "pass"
+    return Plan(
+        engines=(FakeEngine(directory),),
+        steps=(Step("engine", (sys.executable, "-c", said), "some step"),),
+        addresses=lambda: Addresses("http://127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:2", "postgresql://127.0.0.1:3/x"),
+        environment=lambda _: {},
+        slots=slots,
+        socket_names=tuple(codes),
+        renew=lambda: None,
+        renewal_seconds=3600.0,
+        ready_seconds=20.0,
+    )
+
+
+def main() -> None:
+    """The foreground supervisor, as `jubao up` runs it."""
+    directory = DataDirectory.of(Path(sys.argv[1]))
+    directory.make()
+    try:
+        with directory.held():
+            Supervisor(plan(directory, sys.argv[2]), directory, tell=Told(), clock=SystemClock()).run()
+    except CliError as failed:
+        sys.exit(failed.message)
+
+
+if __name__ == "__main__":
+    main()
