@@ -176,19 +176,27 @@ async def size(connection: AsyncConnection) -> int:
 
 async def search(connection: AsyncConnection, wanted: Wanted, limit: int) -> list[tuple[int, bytes]]:
     """Index and leaf of the first `limit` entries after `wanted.after` that fit, in order of index."""
-    values: dict[str, object] = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) is not None}
-    conditions = " AND ".join(CONDITIONS[name] for name in values)
-    statement = ENTRIES if wanted.report_id is None else STORY
-    if wanted.report_id is not None:
-        values["report_id"] = wanted.report_id
+    bounds: tuple[int, int] | None = None
     if wanted.since or wanted.until:
         first, last = (await connection.execute(BOUNDS, {"since": wanted.since, "until": wanted.until})).one()
         if first is None or last is None:
             return []
-        values |= {"first_index": first} if wanted.since else {}
-        values |= {"last_index": last} if wanted.until else {}
-    rows = await connection.execute(text(statement.format(conditions=conditions)), values | {"limit": limit})
+        bounds = first, last
+    statement, values = asked(wanted, bounds)
+    rows = await connection.execute(text(statement), values | {"limit": limit})
     return [(index, bytes(leaf)) for index, leaf in rows]
+
+
+def asked(wanted: Wanted, bounds: tuple[int, int] | None) -> tuple[str, dict[str, object]]:
+    """The statement of a search and its values, but for `limit`; `bounds` are the indexes its time lies between."""
+    values: dict[str, object] = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) is not None}
+    conditions = " AND ".join(CONDITIONS[name] for name in values)
+    if bounds is not None:
+        values |= {"first_index": bounds[0]} if wanted.since else {}
+        values |= {"last_index": bounds[1]} if wanted.until else {}
+    if wanted.report_id is None:
+        return ENTRIES.format(conditions=conditions), values
+    return STORY.format(conditions=conditions), values | {"report_id": wanted.report_id}
 
 
 class Turn:
