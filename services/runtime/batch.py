@@ -21,7 +21,7 @@ from services.runtime.database import Database, Fault, constraint_of, fault_of, 
 from services.runtime.dead import Refused, Rejection, bury
 from services.runtime.health import Health
 from services.runtime.logs import logger
-from services.runtime.problems import BrokerAway
+from services.runtime.problems import Unavailable
 from services.runtime.settings import Settings
 
 __all__ = ["BatchConsumer", "Item", "Record", "Refused", "Rejection", "Stage", "decode_event"]
@@ -353,7 +353,7 @@ class BatchConsumer(Generic[ValueT]):
 def _told(error: Exception, group: str) -> str:
     """An error in words fit for a screen: a database error's own text may quote the row, so it is left out."""
     name = f"{type(error).__name__} {sqlstate(error)}".strip()
-    if isinstance(error, BrokerAway) or fault_of(error) is not Fault.BROKEN:
+    if isinstance(error, Unavailable) or fault_of(error) is not Fault.BROKEN:
         return f"waits for an engine: {name}"
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:

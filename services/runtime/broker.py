@@ -362,13 +362,27 @@ class Reader:
             self._consumer.seek(TopicPartition(place.topic, place.partition), offset)
 
     async def next_records(self, wait_milliseconds: int, most: int = 1_000) -> list[Record]:
-        """The next records of the assigned partitions; none when nothing came in time."""
-        batches = await self._consumer.getmany(timeout_ms=wait_milliseconds, max_records=most)
+        """The next records of the assigned partitions; none when nothing came in time.
+
+        Raises:
+            BrokerAway: it does not answer.
+        """
+        try:
+            batches = await self._consumer.getmany(timeout_ms=wait_milliseconds, max_records=most)
+        except (KafkaError, OSError) as error:
+            raise BrokerAway from error
         return [record_of(raw) for batch in batches.values() for raw in batch]
 
     async def position(self, place: Place) -> int:
-        """The offset of the next record that will be read."""
-        return int(await self._consumer.position(TopicPartition(place.topic, place.partition)))
+        """The offset of the next record that will be read.
+
+        Raises:
+            BrokerAway: it does not answer.
+        """
+        try:
+            return int(await self._consumer.position(TopicPartition(place.topic, place.partition)))
+        except (KafkaError, OSError) as error:
+            raise BrokerAway from error
 
 
 async def cluster_id(settings: Settings) -> str:

@@ -20,11 +20,15 @@ from services.runtime.pages import Cursors
 from services.runtime.problems import Unavailable
 from services.runtime.settings import Settings
 
-__all__ = ["Process", "Unit", "UnitMaker", "Worker", "run_workers", "stop_signal"]
+__all__ = ["Process", "StartRefused", "Unit", "UnitMaker", "Worker", "run_workers", "stop_signal"]
 
 log = logger(__name__)
 
 _MOST_START_PAUSE_SECONDS = 5.0
+
+
+class StartRefused(Exception):
+    """A process must not run as it is set up: its text says, a line for each thing, what to mend."""
 
 
 class Process:

@@ -7,13 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.topics import REPORTS_FLAGGED, REPORTS_PUBLIC
 from services.runtime.batch import BatchConsumer
-from services.runtime.process import Process, Unit, UnitMaker
+from services.runtime.process import Process, StartRefused, Unit, UnitMaker
 from services.runtime.web import application
 from services.triage import policy_file, store
 from services.triage.classing import Policy
 from services.triage.consume import Flagged, Public, TakePlaces
 from services.triage.http import routes
 from services.triage.in_force import PolicyInForce
+from services.triage.mistake import PolicyRefused, PolicyUnreadable
 from services.triage.registry import Registry
 from services.triage.store import PlaceWanted
 
@@ -24,9 +25,9 @@ def http(process: Process) -> Unit:
     """The HTTP app.
 
     Raises:
-        PolicyRefused, PolicyUnreadable: the policy in the settings is none.
+        StartRefused: the policy in the settings is none; a line for each mistake.
     """
-    policy = policy_file.in_force(process.settings.policy_file)
+    policy = _policy(process)
     workers = (process.relay(SERVICE), _noted(process, policy))
     app = application(
         process,
@@ -41,18 +42,25 @@ def http(process: Process) -> Unit:
 
 def public(process: Process) -> Unit:
     """The consumer of everybody's lane; raises as `http`."""
-    policy = policy_file.in_force(process.settings.policy_file)
+    policy = _policy(process)
     consumer = BatchConsumer(process.settings, process.database(SERVICE), Public(policy, process.publisher.publish))
     return Unit(workers=(process.relay(SERVICE), _noted(process, policy), consumer))
 
 
 def flagged(process: Process) -> Unit:
     """The consumer of the flagged sources' lane, after the registry it judges by; raises as `http`."""
-    policy = policy_file.in_force(process.settings.policy_file)
+    policy = _policy(process)
     registry = Registry(process.settings)
     stage = Flagged(policy, process.publisher.publish, registry, _taking_places(process))
     consumer = BatchConsumer(process.settings, process.database(SERVICE), stage)
     return Unit(workers=(process.relay(SERVICE), _noted(process, policy), registry, consumer))
+
+
+def _policy(process: Process) -> Policy:
+    try:
+        return policy_file.in_force(process.settings.policy_file)
+    except (PolicyRefused, PolicyUnreadable) as refused:
+        raise StartRefused(str(refused)) from refused
 
 
 def _noted(process: Process, policy: Policy) -> PolicyInForce:

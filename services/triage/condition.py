@@ -88,26 +88,47 @@ def context_of(values: Mapping[str, Value]) -> cel.Context:
     return cel.Context(variables)
 
 
-def read(text: str) -> tuple[Condition | None, list[Fault]]:
-    """Reads a condition; either it, or everything found wrong with it."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading a condition: the condition, or everything found wrong with it.
+
+    `attested` is whether it cannot hold without attestation, as far as that can be told of a faulty one; None where
+    its words could not even be told apart.
+    """
+
+    condition: Condition | None
+    faults: tuple[Fault, ...]
+    attested: bool | None
+
+
+def read(text: str) -> Reading:
+    """Reads a condition."""
     if len(text) > MOST_CHARACTERS:
-        return None, [Fault(0, f"the condition is longer than {MOST_CHARACTERS} characters; split it into rules")]
+        fault = Fault(0, f"the condition is longer than {MOST_CHARACTERS} characters; split it into rules")
+        return Reading(None, (fault,), None)
     tokens, faults = _tokens(text)
-    if not faults:
-        faults = [*_depth_faults(tokens), *_name_faults(tokens), *_word_faults(tokens)]
     if faults:
-        return None, sorted(faults, key=lambda fault: fault.offset)
+        return Reading(None, tuple(faults), None)
+    attested = _requires_attestation(tokens)
+    faults = [*_depth_faults(tokens), *_name_faults(tokens), *_word_faults(tokens)]
+    if faults:
+        return Reading(None, tuple(sorted(faults, key=lambda fault: fault.offset)), attested)
+    made = _compiled(text, tokens, attested=attested)
+    return Reading(None, (made,), attested) if isinstance(made, Fault) else Reading(made, (), attested)
+
+
+def _compiled(text: str, tokens: Sequence[Token], *, attested: bool) -> Condition | Fault:
     try:
         program = cel.compile(text)
     except ValueError as error:
-        return None, [_compile_fault(text, str(error))]
+        return _compile_fault(text, str(error))
     named = {f"{a.text}.{c.text}" for a, _, c in _paths(tokens)}
     reads = tuple(path for path in INPUTS if path in named)
     fault = _sample_fault(program, reads, tokens)
     if fault is not None:
-        return None, [fault]
+        return fault
     always = not reads and program.execute(context_of({})) is True
-    return Condition(text, program, reads, always, _requires_attestation(tokens)), []
+    return Condition(text, program, reads, always, attested)
 
 
 def _tokens(text: str) -> tuple[list[Token], list[Fault]]:

@@ -13,6 +13,7 @@ from services.runtime.health import Health
 from services.runtime.identity import new_id
 from services.runtime.logs import logger
 from services.runtime.outbox import Message, enqueue, event_bytes
+from services.runtime.process import StartRefused
 from services.triage import store
 from services.triage.classing import Policy
 from services.triage.priority import SOURCE
@@ -22,7 +23,7 @@ log = logger(__name__)
 _ACTOR: Final = "triage"
 
 
-class PolicyVersionTaken(Exception):
+class PolicyVersionTaken(StartRefused):
     """Another policy text has this version already, so rulings that name it would mean two things."""
 
     def __init__(self, policy: str, version: str) -> None:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar, get_args
 from schemas.triage import ClassName
 from services.triage import document
 from services.triage.classing import IMMEDIATE, ClassTerms, Policy, Route, Rule
-from services.triage.condition import Condition
+from services.triage.condition import Reading
 from services.triage.condition import read as read_condition
 from services.triage.document import Entry, Listing, Mapping, Node, Place, Scalar
 from services.triage.mistake import Mistake, PolicyRefused
@@ -153,8 +153,9 @@ class _Reading:
             if catch_all is not None:
                 self._tell(item.place, f"never reached: the rule on line {catch_all.line} holds always")
             rule_id = self._rule_id(keys.get("id"), first_line_of)
-            condition = self._condition(keys.get("when"))
-            terms = self._class_of(keys.get("class"), classes, condition, keys)
+            read = self._condition(keys.get("when"))
+            condition = read.condition
+            terms = self._class_of(keys.get("class"), classes, read, keys)
             note = self._note(keys.get("note"))
             if condition is not None and condition.always and catch_all is None:
                 catch_all = item.place
@@ -179,7 +180,7 @@ class _Reading:
         return rule_id
 
     def _class_of(
-        self, entry: Entry | None, classes: dict[str, ClassTerms | None], condition: Condition | None, keys: Mapping
+        self, entry: Entry | None, classes: dict[str, ClassTerms | None], read: Reading, keys: Mapping
     ) -> ClassTerms | None:
         """The terms of the class a rule gives; P0 only where the condition cannot hold without attestation."""
         name = self._word(entry, "class")
@@ -189,7 +190,7 @@ class _Reading:
             known = ", ".join(classes) or "none"
             self._tell(entry.value.place, f"{name} is no class of this policy; it has {known}")
         when = keys.get("when")
-        if name == IMMEDIATE and condition is not None and not condition.requires_attestation and when is not None:
+        if name == IMMEDIATE and read.attested is False and when is not None:
             self._tell(
                 when.place,
                 f"{IMMEDIATE} is given to reports that nobody attests; begin the condition with `source.attested &&` "
@@ -210,24 +211,24 @@ class _Reading:
             if catch_all is not None:
                 self._tell(item.place, f"never reached: the route on line {catch_all.line} holds always")
             queue = self._word(keys.get("queue"), "queue")
-            condition = self._condition(keys.get("when"))
+            condition = self._condition(keys.get("when")).condition
             if condition is not None and condition.always and catch_all is None:
                 catch_all = item.place
             routes.append(Route(queue, condition) if queue is not None and condition is not None else None)
         return _whole(routes)
 
-    def _condition(self, entry: Entry | None) -> Condition | None:
+    def _condition(self, entry: Entry | None) -> Reading:
         if entry is None:
-            return None
+            return Reading(None, (), None)
         value = entry.value
         if not isinstance(value, Scalar):
             self._tell(value.place, "when is a condition, written as one text")
-            return None
-        condition, faults = read_condition(value.text)
-        for fault in faults:
+            return Reading(None, (), None)
+        read = read_condition(value.text)
+        for fault in read.faults:
             further = fault.offset + (0 if value.plain else 1) if value.inline else 0
             self._tell(value.place, fault.what, further=further)
-        return condition
+        return read
 
     # Shapes
 

@@ -245,6 +245,12 @@ def test_every_mistake_is_told_at_once() -> None:
     assert [m.line for m in check(text)] == [5, 13, 15, 20]
 
 
+def test_faulty_condition_is_still_held_against_the_immediate_class() -> None:
+    """A wrong word in a P0 rule does not hide that the rule needs no attestation."""
+    text = GOOD.replace('source.attested && source.kind == "police"', 'source.kind == "polise"')
+    assert [m.line for m in check(text)] == [10, 10]
+
+
 def test_column_points_at_the_word() -> None:
     """A mistake inside a condition is told at the column where the wrong word begins."""
     mistake = check(with_condition('source.attested && report.keywrd == "x"'))[0]
@@ -422,7 +428,7 @@ UNATTESTED = [
 @given(condition=NEARLY)
 def test_condition_taken_for_the_immediate_class_holds_for_nothing_unattested(condition: str) -> None:
     """What the checker takes for P0 by its text alone is false in every unattested context, without any guard."""
-    found, _ = read_condition(condition)
+    found = read_condition(condition).condition
     if found is not None and found.requires_attestation:
         assert not any(found.holds(context) for context in UNATTESTED), condition
 

@@ -13,9 +13,10 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
 from services.cli import units
+from services.cli.errors import CliError
 from services.runtime import logs, metrics
 from services.runtime.health import Worker
-from services.runtime.process import Process, health_of, run_workers, stop_signal
+from services.runtime.process import Process, StartRefused, health_of, run_workers, stop_signal
 from services.runtime.settings import Settings
 
 # A caller who keeps a connection open must not hold up a stop.
@@ -116,5 +117,8 @@ def command(names: tuple[str, ...], data: Path | None) -> None:
         raise click.UsageError(str(error)) from error
     settings = Settings()
     logs.configure(settings.log_level, slot="+".join(names))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, chosen))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, chosen))
+    except StartRefused as refused:
+        raise CliError(str(refused)) from refused
