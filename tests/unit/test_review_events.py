@@ -1,0 +1,132 @@
+"""The records of review are those of the models in schemas."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+
+import orjson
+import pytest
+
+from schemas.activity import AlertRaised
+from schemas.case import CaseChange, CaseEvent
+from schemas.decision import REPORTS_A_PART, AnsweredReport, DecisionMade, Finding
+from schemas.vocabulary import Action, AlertCode, CaseState, SourceKind
+from services.review.events import Change, Made, alarm, case_message, decision_messages
+from services.review.overload import Load
+from services.runtime.outbox import event_bytes
+
+AT = datetime(2026, 11, 23, 8, 0, 0, 120, tzinfo=UTC)
+RULING = (
+    '{"policy":"default","version":"1","rule":"rest","inputs":{"report.category":"violence","report.keyword":null}}'
+)
+CHANGE = Change(
+    case_id=UUID(int=1),
+    content_id="v_七",
+    version=3,
+    at=AT,
+    actor="李",
+    change=CaseChange.CLAIMED,
+    from_state=CaseState.QUEUED,
+    to_state=CaseState.CLAIMED,
+    why="claim",
+    priority=0,
+    queue="general",
+    due_at=AT + timedelta(hours=1),
+    report_count=2,
+    event_id=UUID(int=2),
+    cause_id=UUID(int=3),
+)
+CHANGES = [
+    CHANGE,
+    replace(CHANGE, fence=4, expires_at=AT.astimezone(timezone(timedelta(hours=8)))),
+    replace(CHANGE, change=CaseChange.LIFTED, report_id=UUID(int=9), ruling=RULING),
+    replace(CHANGE, change=CaseChange.OPENED, from_state=None, previous_case_id=UUID(int=8), report_id=UUID(int=9)),
+]
+MADE = Made(
+    decision_id=UUID(int=5),
+    case_id=UUID(int=1),
+    content_id="v_七",
+    priority=2,
+    queue="general",
+    ruling=RULING,
+    finding=Finding(verdict="illegal", violates="刑法 第一条", actions=[Action.REMOVE], reason="看过了"),
+    decided_by="李",
+    decided_at=AT,
+    trace=b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",
+)
+
+
+def answered(count: int) -> list[AnsweredReport]:
+    return [
+        AnsweredReport(report_id=UUID(int=n), received_at=AT, source_kind=SourceKind.POLICE, source_id=f"s_{n}")
+        for n in range(1, count + 1)
+    ]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.change)
+def test_a_change_is_written_as_the_model_writes_it(change: Change) -> None:
+    """The bytes of a change hold what CaseEvent makes of them, no more and no less."""
+    message = case_message(change)
+    event = CaseEvent.model_validate_json(message.value)
+    written = orjson.loads(message.value)
+    modelled = orjson.loads(event_bytes(event))
+    if change.from_state is None:
+        assert written["data"].pop("from_state") is None
+    if change.ruling is not None:
+        assert written["data"]["ruling"]["inputs"].pop("report.keyword") is None
+        modelled["data"]["ruling"]["inputs"].pop("report.keyword", None)
+    assert written == modelled
+    assert (event.id, event.causationid, event.correlationid) == (change.event_id, change.cause_id, change.report_id)
+    assert event.type == change.change.event_type
+    assert message.key == str(change.case_id).encode()
+
+
+@pytest.mark.parametrize("count", [1, REPORTS_A_PART, REPORTS_A_PART + 1, 3 * REPORTS_A_PART])
+def test_a_decision_is_cut_into_parts_of_five_hundred(count: int) -> None:
+    """Each part is a valid event of at most 500 reports; together they answer every report once."""
+    reports = answered(count)
+    messages = decision_messages(MADE, reports, at=AT, cause_id=UUID(int=7), late=False)
+    events = [DecisionMade.model_validate_json(message.value) for message in messages]
+    assert [r for event in events for r in event.data.reports] == reports
+    assert [event.data.part for event in events] == list(range(1, len(events) + 1))
+    assert {event.data.parts for event in events} == {len(events)} == {-(-count // REPORTS_A_PART)}
+    assert len({event.id for event in events}) == len(events)
+    assert all(event.data.finding == MADE.finding and not event.data.late for event in events)
+
+
+def test_late_answers_have_ids_of_their_own() -> None:
+    """Two late answers with one decision, and the decision itself, are three events; the same one again is the same."""
+    whole = decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=False)
+    one = decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=True)
+    other = decision_messages(MADE, answered(2)[1:], at=AT, cause_id=UUID(int=7), late=True)
+    again = decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=True)
+    assert len({whole[0].event_id, one[0].event_id, other[0].event_id}) == 3
+    assert one[0].event_id == again[0].event_id
+    assert DecisionMade.model_validate_json(one[0].value).data.late
+
+
+def test_records_continue_the_reports_trace() -> None:
+    """A record's traceparent has the trace of the report behind it and a span of its own."""
+    headers = dict(decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=False)[0].headers)
+    assert headers["content-type"] == b"application/cloudevents+json"
+    assert headers["traceparent"].split(b"-")[1] == b"a" * 32
+    assert headers["traceparent"] != MADE.trace
+
+
+class TestOverload:
+    """When the alarm is due, and what it says."""
+
+    def test_it_is_overload_only_when_more_comes_and_something_is_overdue(self) -> None:
+        """More arrivals than decisions raise the alarm only once a case below P0 is past its time."""
+        past, ahead = AT - timedelta(minutes=90), AT + timedelta(minutes=1)
+        assert Load(AT, 10, 9, past).is_overload
+        assert not Load(AT, 10, 10, past).is_overload
+        assert not Load(AT, 10, 9, ahead).is_overload
+        assert not Load(AT, 10, 9, None).is_overload
+
+    def test_the_alarm_names_the_figures(self) -> None:
+        """The alert is a valid event whose text holds what came, what was decided and how late the latest is."""
+        event = AlertRaised.model_validate_json(alarm(Load(AT, 10, 9, AT - timedelta(minutes=90)), UUID(int=4)).value)
+        assert event.data.code is AlertCode.OVERLOAD
+        assert "10 cases" in event.data.what
+        assert "90 minutes" in event.data.what
