@@ -1,7 +1,6 @@
 """What happens to a case: `jubao.case.<change>.v1` on `cases.v1`, one record a change."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -9,21 +8,38 @@ from pydantic import Field
 from schemas.envelope import Contract, Event, type_name
 from schemas.text import Code, Identifier, Name, Timestamp
 from schemas.triage import ClassName, Ruling
-from schemas.vocabulary import CaseKind, CaseState
+from schemas.vocabulary import CaseKind, CaseState, Word
 
 
-class CaseChange(StrEnum):
+class CaseChange(Word):
     """What happened; each member says between which states."""
 
-    OPENED = "opened"  # a report came for an item without an open case: nothing -> queued
-    JOINED = "joined"  # another report came for the same item: state unchanged
-    LIFTED = "lifted"  # a report of a better class came: state unchanged, class better
-    ATTACHED = "attached"  # a late report was answered with the decision there is: decided -> decided
-    CLAIMED = "claimed"  # queued -> claimed
-    RENEWED = "renewed"  # claimed -> claimed, its end moved
-    RELEASED = "released"  # claimed -> queued, by its holder
-    EXPIRED = "expired"  # claimed -> queued, by the clock
-    DECIDED = "decided"  # claimed -> decided; on decisions.v1, and a row of history, not an event of its own
+    OPENED = (
+        "opened",
+        "A report came for an item without an open case: nothing -> queued.",
+        "内容首次被举报，立案：无 → 待领取。",
+    )
+    JOINED = (
+        "joined",
+        "Another report came for the same item: state unchanged.",
+        "同一内容的又一件举报并入：状态不变。",
+    )
+    LIFTED = (
+        "lifted",
+        "A report of a better class came: state unchanged, class better.",
+        "更高等级的举报并入：状态不变，等级提升。",
+    )
+    ATTACHED = (
+        "attached",
+        "A late report was answered with the decision there is: decided -> decided.",
+        "迟到的举报以已有决定答复：已决定 → 已决定。",
+    )
+    CLAIMED = "claimed", "A reviewer took the case: queued -> claimed.", "审核员领取：待领取 → 处理中。"
+    RENEWED = "renewed", "Its holder moved the lease's end: claimed -> claimed.", "续期：处理中 → 处理中。"
+    RELEASED = "released", "Its holder gave the case back: claimed -> queued.", "主动退回：处理中 → 待领取。"
+    EXPIRED = "expired", "The lease ended by the clock: claimed -> queued.", "超时退回：处理中 → 待领取。"
+    # On decisions.v1, and a row of history; it is no event of its own.
+    DECIDED = "decided", "The case was decided: claimed -> decided.", "作出决定：处理中 → 已决定。"
 
     @property
     def event_type(self) -> str:
@@ -59,3 +75,14 @@ class CaseChanged(Contract):
 
 class CaseEvent(Event[CaseChanged]):
     """A case changed; key: the case's id."""
+
+    type: Literal[
+        "jubao.case.opened.v1",
+        "jubao.case.joined.v1",
+        "jubao.case.lifted.v1",
+        "jubao.case.attached.v1",
+        "jubao.case.claimed.v1",
+        "jubao.case.renewed.v1",
+        "jubao.case.released.v1",
+        "jubao.case.expired.v1",
+    ]

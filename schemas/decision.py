@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.envelope import Contract, Event
@@ -20,6 +20,18 @@ class Finding(Contract):
 
     Law or rule and at least one action go with a violation, neither with `no_violation`.
     """
+
+    # What the validator below holds, for readers of the JSON Schema.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"verdict": {"const": "no_violation"}}},
+            "then": {"properties": {"violates": {"type": "null"}, "actions": {"maxItems": 0}}},
+            "else": {
+                "required": ["violates", "actions"],
+                "properties": {"violates": {"type": "string"}, "actions": {"minItems": 1, "uniqueItems": True}},
+            },
+        }
+    )
 
     verdict: Verdict
     violates: Annotated[Text, Field(min_length=1, max_length=200)] | None = None

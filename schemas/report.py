@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.envelope import Contract, Event
@@ -61,7 +61,15 @@ class Statement(Contract):
 
 
 class Report(Statement):
-    """A report with its id and source: the `data` of the event on either lane."""
+    """A report with its id and source: the `data` of the event on either lane. A user's report names its reporter."""
+
+    # What the validator below holds, for readers of the JSON Schema.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"source": {"properties": {"kind": {"const": "user"}}}}},
+            "then": {"required": ["reporter"], "properties": {"reporter": {"type": "string"}}},
+        }
+    )
 
     report_id: UUID
     source: ReportSource
@@ -83,6 +91,24 @@ class FlaggedStatement(Statement):
 class FlaggedReport(FlaggedStatement, Report):
     """A report on the flagged lane: its source is named, its ground and explanation are given."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {
+                    "properties": {
+                        "source": {
+                            "required": ["id"],
+                            "properties": {
+                                "kind": {"enum": ["government", "police", "trusted_flagger"]},
+                                "id": {"type": "string"},
+                            },
+                        }
+                    }
+                }
+            ]
+        }
+    )
+
     @model_validator(mode="after")
     def _source_is_flagged(self) -> Self:
         if self.source.kind not in FLAGGED_KINDS or self.source.id is None:
@@ -92,6 +118,16 @@ class FlaggedReport(FlaggedStatement, Report):
         return self
 
 
+def _check_subject(subject: str, report_id: UUID) -> None:
+    # Compared as ids: RFC 9562 lets a sender write its hexadecimal digits in capitals.
+    try:
+        same = UUID(subject) == report_id
+    except ValueError:
+        same = False
+    if not same:
+        raise PydanticCustomError("subject_differs", "subject must equal report_id")
+
+
 class Submitted(Event[Report]):
     """A report on the public lane."""
 
@@ -99,8 +135,7 @@ class Submitted(Event[Report]):
 
     @model_validator(mode="after")
     def _subject_is_report(self) -> Self:
-        if self.subject != str(self.data.report_id):
-            raise PydanticCustomError("subject_differs", "subject must equal report_id")
+        _check_subject(self.subject, self.data.report_id)
         return self
 
 
@@ -111,6 +146,5 @@ class FlaggedSubmitted(Event[FlaggedReport]):
 
     @model_validator(mode="after")
     def _subject_is_report(self) -> Self:
-        if self.subject != str(self.data.report_id):
-            raise PydanticCustomError("subject_differs", "subject must equal report_id")
+        _check_subject(self.subject, self.data.report_id)
         return self

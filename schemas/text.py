@@ -21,7 +21,8 @@ Region = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r
 
 
 def _only_text(value: object) -> object:
-    if isinstance(value, (str, datetime)):
+    # Pydantic would also take digits alone, as seconds or milliseconds since 1970: a guess that no time should rest on.
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
     raise PydanticCustomError("timestamp_text", "a time is text with date, time and zone, as in 2026-11-23T08:00:00Z")
 

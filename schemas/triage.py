@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.envelope import Contract, Event
@@ -35,6 +35,14 @@ class Attestation(Contract):
 
 class Triaged(Contract):
     """The report as it came, with its class and why; `digest` tells equal reports from others of the same id."""
+
+    # What the validator below holds, for readers of the JSON Schema.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"class": {"const": "P0"}}},
+            "then": {"required": ["attestation"], "properties": {"attestation": {"type": "object"}}},
+        }
+    )
 
     report: Report
     digest: Sha256
