@@ -1,13 +1,13 @@
 """Asks review about a report that has no outcome yet."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 from uuid import UUID
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.text import Timestamp
+from schemas.text import Code, Timestamp
 from schemas.triage import ClassName
 from services.runtime.health import Health
 from services.runtime.logs import logger
@@ -21,12 +21,15 @@ _UNKNOWN: Final = 404
 
 
 class Standing(BaseModel):
-    """What review says of a report: where its case stands, in what class, and which source it is from, if any."""
+    """What review says of a report: where its case stands, in what class, and which source it is from, if any.
+
+    `state` is review's own word. `queued` and `decided` mean the same here; all others are ways of being in review.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     report_id: UUID
-    state: Literal["queued", "in_review", "claimed", "decided"]
+    state: Code
     priority: Annotated[ClassName, Field(alias="class")]
     received_at: Timestamp
     source_id: str | None = None
