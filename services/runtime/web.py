@@ -60,18 +60,18 @@ def application(
     """
     app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.process, app.state.service = process, service
-    for router in routers:
-        app.include_router(router)
-    app.include_router(_standing_routes(process, service, workers, counts, consumes))
+    included = [*routers, _standing_routes(process, service, workers, counts, consumes)]
     if consumes:
-        app.include_router(dead_router(process, service))
+        included.append(dead_router(process, service))
+    for router in included:
+        app.include_router(router)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
     app.middleware("http")(_measured(service))
     app.add_middleware(BodyBound)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's own way to say so
+    app.openapi = lambda: _openapi(app, included)  # type: ignore[method-assign] # FastAPI's own way to say so
     return app
 
 
@@ -174,13 +174,14 @@ class _ProblemDocument(BaseModel):
     detail: str
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, included: Sequence[APIRouter]) -> dict[str, Any]:
     if app.openapi_schema is not None:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     models: list[type[BaseModel]] = [_ProblemDocument]
     problem = {"description": "A problem", "content": {PROBLEM_JSON: {"schema": _reference("_ProblemDocument")}}}
-    for route in app.routes:
+    # An app's own list of routes shows included routers as one entry each, so the routers are asked.
+    for route in (route for router in included for route in router.routes):
         if not isinstance(route, APIRoute):
             continue
         for method in route.methods or ():
