@@ -59,7 +59,7 @@ class CaseChanged(Contract):
     content_id: Identifier
     at: Timestamp
     actor: Name
-    from_state: CaseState | None
+    from_state: CaseState | None = None
     to_state: CaseState
     why: Code
     priority: Annotated[ClassName, Field(alias="class", serialization_alias="class")]
