@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -230,6 +231,24 @@ async def test_a_second_writer_waits_and_takes_over(settings: Settings) -> None:
         await second.stop()
         await one.close()
         await two.close()
+
+
+@pytest.mark.parametrize(
+    "away", [{"kafka": "127.0.0.1:1"}, {"database": SecretStr("postgresql://nobody@127.0.0.1:1/none")}]
+)
+async def test_the_writer_waits_for_its_engines(settings: Settings, away: dict[str, Any]) -> None:
+    """With an engine away the writer says so, goes on trying, and stops at once when it is asked to."""
+    process = Process(settings.model_copy(update=away))
+    (_, writer) = UNITS["consume"](process).workers
+    await writer.start()
+
+    async def says_so() -> bool:
+        return not writer.health().healthy and "waits for an engine" in writer.health().detail
+
+    await until(says_so)
+    async with asyncio.timeout(15):
+        await writer.stop()
+        await process.close()
 
 
 BAD = [
