@@ -114,9 +114,15 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncConnection]:
-        """One connection for as long as the block lasts, for what belongs to a session, such as an advisory lock."""
+        """One connection for as long as the block lasts, for what belongs to a session, such as an advisory lock.
+
+        The session ends with the block: a connection that went back to the pool would keep its locks.
+        """
         async with self._engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                await connection.invalidate()
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
         """Runs `work` in a transaction; repeats it whole after a deadlock, so `work` may run more than once.

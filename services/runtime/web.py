@@ -69,8 +69,9 @@ def application(
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
-    app.middleware("http")(_measured(service))
+    # The bound stands inside: through the measuring middleware its refusal would come as a group of exceptions.
     app.add_middleware(BodyBound)
+    app.middleware("http")(_measured(service))
     app.openapi = lambda: _openapi(app, included)  # type: ignore[method-assign] # FastAPI's own way to say so
     return app
 
