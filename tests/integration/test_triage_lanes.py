@@ -22,6 +22,7 @@ from services.runtime.broker import Message, Reader, create_topics
 from services.runtime.clock import SystemClock
 from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
 from services.runtime.migrate import upgrade
+from services.runtime.problems import Unavailable
 from services.runtime.process import Process, StartRefused, Unit
 from services.runtime.settings import Settings
 from services.triage import policy_file
@@ -293,6 +294,16 @@ async def test_registry_is_read_before_the_first_report(settings: Settings) -> N
     finally:
         await registry.stop()
         await process.close()
+    assert not registry.health().healthy
+
+
+async def test_registry_that_cannot_be_read_calls_nobody_unknown(settings: Settings) -> None:
+    """Without Kafka the registry does not start, and a question to it fails rather than answers from memory."""
+    registry = Registry(settings.model_copy(update={"kafka": "127.0.0.1:1"}))
+    with pytest.raises(Unavailable):
+        await registry.start()
+    with pytest.raises(Unavailable):
+        await registry.catch_up()
     assert not registry.health().healthy
 
 

@@ -87,10 +87,11 @@ def test_packaged_policy_has_no_mistake() -> None:
 
 
 def test_packaged_policy_names_every_input_in_its_head() -> None:
-    """An author who reads the default policy's head finds each input that a condition may ask."""
+    """An author who reads the default policy's head finds each input that a condition may ask, and its words."""
     head = DEFAULT.partition("\nname:")[0]
-    for path in INPUTS:
+    for path, row in INPUTS.items():
         assert path in head
+        assert all(word in head for word in row.words or ())
 
 
 @pytest.mark.parametrize(
