@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from schemas import generate
 from schemas.registry import EVENTS, STRICTER, model_on, types_of
+from schemas.report import SUBMITTED, FlaggedSubmitted
 from schemas.topics import REPORTS_FLAGGED, TOPICS, dead_topics
 from schemas.vocabulary import FLAGGED_KINDS
 
@@ -146,7 +147,7 @@ def test_model_on_topic() -> None:
         for event in topic.events:
             expected = STRICTER.get((topic.name, event), EVENTS[event])
             assert model_on(topic, event) is expected
-    assert issubclass(model_on(REPORTS_FLAGGED, "jubao.report.submitted.v1"), object)
+    assert model_on(REPORTS_FLAGGED, SUBMITTED) is FlaggedSubmitted
     with pytest.raises(KeyError):
         model_on(REPORTS_FLAGGED, "jubao.report.triaged.v1")
 
