@@ -89,3 +89,10 @@ def test_pages_are_followed_up_to_the_limit(asked: list[dict[str, list[str]]]) -
     some = CliRunner().invoke(command, ["search", "--json", "--limit", "1200"])
     assert len(json.loads(some.stdout)) == 1_200
     assert "more than these 1200" in some.stderr
+
+
+def test_people_read_a_line_an_entry(asked: list[dict[str, list[str]]]) -> None:
+    """Without --json each entry is one line of a table, after its header."""
+    result = CliRunner().invoke(command, ["search", "--limit", "3"])
+    assert len(result.stdout.splitlines()) == 4
+    assert len(asked) == 1

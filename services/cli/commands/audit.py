@@ -1,5 +1,6 @@
 """`jubao audit`: what the log holds of a report, a case, an item, a source or a member of staff."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from services.cli.output import emit, say
 from services.cli.tables import table_of
 
 _PAGE = 1_000
-_COLUMNS = ("index", "time", "type", "actor", "report_id", "case_id", "content_id", "source_id")
+# What of an entry's detail a person reads first, in this order; the rest is in --json.
+_TOLD = ("class", "rule", "verdict", "actions", "why", "code", "change", "reason")
 
 
 @click.group(name="audit")
@@ -45,6 +47,22 @@ def search(data: Path | None, *, as_json: bool, limit: int, since: str | None, u
             cursor = answer["next"]
             if cursor is None or len(found) >= limit:
                 break
-    emit(found, json=as_json, table=lambda: table_of(found, _COLUMNS))
+    emit(found, json=as_json, table=lambda: table_of([_row(entry) for entry in found]))
     if cursor is not None:
         say(f"There are more than these {len(found)} entries; narrow the search or give a larger --limit.")
+
+
+def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry in the width of a terminal; the report is told by the beginning of its id."""
+    detail = entry["detail"]
+    told = [
+        ", ".join(value) if isinstance(value, list) else str(value) for name in _TOLD if (value := detail.get(name))
+    ]
+    return {
+        "index": entry["index"],
+        "time": entry["time"][:19],
+        "what": entry["type"].removeprefix("jubao.").removesuffix(".v1"),
+        "actor": entry["actor"],
+        "report": entry.get("report_id", "-")[:8],
+        "told": " ".join(dict.fromkeys(told)),
+    }
