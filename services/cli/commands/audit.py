@@ -53,14 +53,14 @@ def search(data: Path | None, *, as_json: bool, limit: int, since: str | None, u
 
 
 def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry in the width of a terminal; the report is told by the beginning of its id."""
+    """An entry in the width of a terminal: no year, and of the report the beginning of its id."""
     detail = entry["detail"]
     told = [
         ", ".join(value) if isinstance(value, list) else str(value) for name in _TOLD if (value := detail.get(name))
     ]
     return {
         "index": entry["index"],
-        "time": entry["time"][:19],
+        "time": entry["time"][5:19],
         "what": entry["type"].removeprefix("jubao.").removesuffix(".v1"),
         "actor": entry["actor"],
         "report": entry.get("report_id", "-")[:8],
