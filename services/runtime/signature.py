@@ -146,18 +146,18 @@ async def verify(request: Request, *, resolve: Resolve, public_url: str, clock: 
     return signed
 
 
-def sign(
+def sign(  # noqa: PLR0917 -- in the order in which a request is put together
     method: str,
     url: str,
     body: bytes,
     content_type: str,
-    *,
     key: Ed25519PrivateKey,
     key_id: str,
+    *,
     nonce: str | None = None,
     created: datetime | None = None,
 ) -> dict[str, str]:
-    """The header fields that make a call a signed one, for whoever calls.
+    """The header fields that make a call a signed one, by their names in lower case.
 
     Args:
         method: in capitals.
@@ -169,8 +169,7 @@ def sign(
         nonce: 8 to 128 printable ASCII characters, new for each call unless the call is a repeat.
         created: when the signature was made; now unless told.
     """
-    headers = {"Content-Type": content_type} if body else {}
-    message = _Sent(method, url, headers)
+    message = _Sent(method, url, {"content-type": content_type} if body else {})
     signer = HTTPMessageSigner(
         signature_algorithm=algorithms.ED25519,
         key_resolver=MappingKeyResolver(public_keys={}, private_keys={key_id: key}),
@@ -184,7 +183,7 @@ def sign(
         covered_component_ids=_WITH_BODY if body else _WITHOUT_BODY,
         body=body or None,
     )
-    return headers
+    return {name.lower(): value for name, value in message.headers.items()}
 
 
 def origin_of(url: str) -> str:

@@ -100,7 +100,7 @@ def by_the_library(
     given = {"key_id": KEY_ID, "nonce": NONCE, "created": NOW} | parameters
     signer.content_digest_class = AnyDigest
     signer.sign(sent, covered_component_ids=components, **given)
-    return Call(sent.headers)
+    return Call({name.lower(): value for name, value in sent.headers.items()})
 
 
 async def refusal(call: Call, **changes: Any) -> str:
@@ -129,7 +129,7 @@ async def test_other_signers_verify() -> None:
 async def test_a_read_needs_no_digest() -> None:
     """A call without body is signed by method and target alone."""
     headers = sign("GET", f"{ORIGIN}/outcomes/v1/reports/1", b"", "", key=KEY, key_id=KEY_ID, created=NOW)
-    assert set(headers) == {"Signature", "Signature-Input"}
+    assert set(headers) == {"signature", "signature-input"}
     call = Call(headers, method="GET", path=b"/outcomes/v1/reports/1", query=b"", body=b"")
     assert (await call.verified()).key_id == KEY_ID
     call.path = b"/outcomes/v1/reports/2"
@@ -152,19 +152,19 @@ TAMPERED: dict[str, Callable[[Call], None]] = {
     "path": lambda call: setattr(call, "path", b"/intake/v1/flagged-reports/"),
     "query": lambda call: setattr(call, "query", b"source=a/b"),
     "no query": lambda call: setattr(call, "query", b""),
-    "content type": lambda call: call.headers.update({"Content-Type": "text/plain"}),
+    "content type": lambda call: call.headers.update({"content-type": "text/plain"}),
     "second content type": lambda call: setattr(call, "more_headers", [(b"content-type", b"text/plain")]),
     "nonce": lambda call: replace_in(call, NONCE, "nonce-0000000002"),
     "created": lambda call: replace_in(call, "created=", "created=1"),
-    "signature": lambda call: call.headers.update({"Signature": f"sig1=:{b64encode(bytes(64)).decode()}:"}),
-    "short signature": lambda call: call.headers.update({"Signature": f"sig1=:{b64encode(bytes(8)).decode()}:"}),
-    "digest": lambda call: call.headers.update({"Content-Digest": sha256(b"other")}),
+    "signature": lambda call: call.headers.update({"signature": f"sig1=:{b64encode(bytes(64)).decode()}:"}),
+    "short signature": lambda call: call.headers.update({"signature": f"sig1=:{b64encode(bytes(8)).decode()}:"}),
+    "digest": lambda call: call.headers.update({"content-digest": sha256(b"other")}),
 }
 
 
 def replace_in(call: Call, old: str, new: str) -> None:
-    assert old in call.headers["Signature-Input"]
-    call.headers["Signature-Input"] = call.headers["Signature-Input"].replace(old, new)
+    assert old in call.headers["signature-input"]
+    call.headers["signature-input"] = call.headers["signature-input"].replace(old, new)
 
 
 def sha256(body: bytes) -> str:
@@ -252,7 +252,7 @@ async def test_each_parameter_is_needed(name: str) -> None:
     """created, keyid and nonce must be there and of their type."""
     for change in ("", f';{name}="x"', f";{name}=1.5", f";{name}", f';{name}="{"x" * 201}"'):
         call = signed_call()
-        call.headers["Signature-Input"] = re.sub(rf";{name}=[^;]+", change, call.headers["Signature-Input"])
+        call.headers["signature-input"] = re.sub(rf";{name}=[^;]+", change, call.headers["signature-input"])
         if name == "keyid" and change == ';keyid="x"':
             assert "names no key" in await refusal(call)
         else:
@@ -279,13 +279,13 @@ async def test_a_nonce_is_plain_text() -> None:
 async def test_several_signatures_are_refused() -> None:
     """Of two signatures neither counts, whether they come in one line or two, under two labels or one."""
     first, second = signed_call(), signed_call()
-    for name in ("Signature-Input", "Signature"):
+    for name in ("signature-input", "signature"):
         first.headers[name] += ", " + second.headers[name].replace("sig1", "sig2", 1)
     assert "not the only one" in await refusal(first)
-    second.more_headers = [(b"signature", second.headers["Signature"].encode())]
+    second.more_headers = [(b"signature", second.headers["signature"].encode())]
     assert "label" in await refusal(second)
     third = signed_call()
-    third.headers["Signature"] = third.headers["Signature"].replace("sig1", "sig2", 1)
+    third.headers["signature"] = third.headers["signature"].replace("sig1", "sig2", 1)
     assert "labels" in await refusal(third)
 
 
@@ -293,7 +293,7 @@ async def test_several_signatures_are_refused() -> None:
 async def test_both_header_fields_are_needed(name: str) -> None:
     """A missing header field is named."""
     call = signed_call()
-    del call.headers[name]
+    del call.headers[name.lower()]
     assert f"{name} is missing" in await refusal(call)
 
 
@@ -304,7 +304,7 @@ async def test_both_header_fields_are_needed(name: str) -> None:
 )  # fmt: skip
 async def test_malformed_fields_are_refused(value: str) -> None:
     """Whatever stands in the two header fields, the answer is a refusal and never a fault of ours."""
-    for name in ("Signature", "Signature-Input"):
+    for name in ("signature", "signature-input"):
         call = signed_call()
         call.headers[name] = value
         await refusal(call)
@@ -349,5 +349,5 @@ async def test_refusals_repeat_nothing() -> None:
     replace_in(call, '"content-type"', f'"content-type" "{canary}"')
     assert canary not in await refusal(call)
     call = signed_call()
-    call.headers["Signature-Input"] = f"{canary}=(("
+    call.headers["signature-input"] = f"{canary}=(("
     assert canary not in await refusal(call)

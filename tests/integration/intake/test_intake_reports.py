@@ -238,7 +238,7 @@ async def test_suspension_and_revocation(bench: Any) -> None:
     path = f"/intake/v1/sources/{officer.source_id}/keys/{officer.key_id}/revoke"
     assert (await bench.client.post(path, headers=admin)).status_code == 200
     assert code(await officer.report(), 403) == "key_revoked"
-    forged = await officer.report(headers={"Signature": "sig1=:" + "A" * 86 + "==:"})
+    forged = await officer.report(headers={"signature": "sig1=:" + "A" * 86 + "==:"})
     assert code(forged, 401) == "signature_refused", "only the key's holder learns that it is revoked"
 
 
