@@ -81,14 +81,24 @@ def client(data: Path | None, role: str = "admin") -> "httpx.Client":
     Raises:
         NothingRuns: no stack lives in the directory and no setting names one.
     """
-    settings = settings_for(data)
-    if running_stack(data) is None and "public_url" not in settings.model_fields_set:
-        raise NothingRuns(data_directory(data).resolve())
+    settings = _reachable(data)
     return _client_class()(
         base_url=settings.public_url,
         headers={"Authorization": f"Bearer {_token(settings, role)}"},
         timeout=_ANSWER_SECONDS,
     )
+
+
+def tokenless_client(data: Path | None) -> "httpx.Client":
+    """As `client`, for calls that prove themselves by a signature: whoever makes those may have no account here."""
+    return _client_class()(base_url=_reachable(data).public_url, timeout=_ANSWER_SECONDS)
+
+
+def _reachable(data: Path | None) -> Settings:
+    settings = settings_for(data)
+    if running_stack(data) is None and "public_url" not in settings.model_fields_set:
+        raise NothingRuns(data_directory(data).resolve())
+    return settings
 
 
 def _token(settings: Settings, role: str) -> str:
