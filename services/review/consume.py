@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
@@ -39,7 +40,8 @@ class Triages:
 
     def decode(self, record: Record) -> Arrival:
         """The triaged report of a record."""
-        return arrival_of(decode_event(record, ReportTriaged, self._topic), trace.of_headers(record.headers))
+        event = decode_event(record, ReportTriaged, self._topic)
+        return arrival_of(event, record.value, trace.of_headers(record.headers))
 
     async def prepare(self, items: Sequence[Item[Arrival]]) -> None:
         """Nothing needs the network."""
@@ -65,9 +67,14 @@ def public(settings: Settings) -> Triages:
     return Triages(topics.TRIAGE_PUBLIC, "review.public", 50, settings)
 
 
-def arrival_of(event: ReportTriaged, traceparent: bytes | None = None) -> Arrival:
-    """A triaged event as review takes it in."""
+def arrival_of(event: ReportTriaged, value: bytes, traceparent: bytes | None = None) -> Arrival:
+    """A triaged event as review takes it in.
+
+    What reviewers are shown is kept as it was written in `value`, the event's own bytes: that is several times quicker
+    than to write the models out again.
+    """
     triaged, report = event.data, event.data.report
+    written = orjson.loads(value)["data"]
     snapshot = report.content.snapshot
     return Arrival(
         report_id=report.report_id,
@@ -85,9 +92,9 @@ def arrival_of(event: ReportTriaged, traceparent: bytes | None = None) -> Arriva
         reporter=reporter_digest(_reporter(report)),
         rule=triaged.ruling.rule,
         snapshot=None if snapshot is None else snapshot.sha256.lower(),
-        data=report.model_dump_json(exclude_none=True),
-        content=report.content.model_dump_json(exclude_none=True),
-        ruling=triaged.ruling.model_dump_json(),
+        data=orjson.dumps(written["report"]).decode(),
+        content=orjson.dumps(written["report"]["content"]).decode(),
+        ruling=orjson.dumps(written["ruling"]).decode(),
         trace=traceparent,
     )
 

@@ -152,7 +152,6 @@ class OpenCase:
     report_count: int
     standing: Standing | None
     previous_case_id: UUID | None = None
-    fence: int | None = None
     before: Standing | None = None
     steps: list[Step] = field(default_factory=list)
 

@@ -67,7 +67,11 @@ def rank(first_at: FirstAt, targets: Targets) -> Rank:
     steps = sorted((at, target) for at, target in zip(first_at, targets, strict=True) if at and target)
     if not steps:
         raise ValueError("a case has at least one report")
-    since, target = Fraction(_microseconds(steps[0][0])), steps[0][1]
+    due_at = min(at + timedelta(seconds=target) for at, target in steps)
+    begun_at, target = steps[0]
+    if all(next_target >= target for _, next_target in steps):
+        return Rank(begun_at, target, due_at)
+    since = Fraction(_microseconds(begun_at))
     for at, next_target in steps[1:]:
         if next_target < target:
             reached = _microseconds(at)
@@ -76,7 +80,7 @@ def rank(first_at: FirstAt, targets: Targets) -> Rank:
     return Rank(
         rank_from=_EPOCH + (since.numerator // since.denominator) * _MICROSECOND,
         target_seconds=target,
-        due_at=min(at + timedelta(seconds=target) for at, target in steps),
+        due_at=due_at,
     )
 
 

@@ -14,8 +14,9 @@ from services.review.ordering import Rank
 
 # The open cases of these items, locked in the one order; a case decided while we waited for it falls out.
 LOCK_OPEN = text("""
-SELECT case_id, content_id, state, version, report_count, fence, class AS priority, queue, first_at, targets,
-       lead_received_at, lead_report_id, teller_hearsay, teller_received_at, teller_report_id, snapshots,
+SELECT case_id, content_id, state, version, report_count, first_at, targets, snapshots,
+       class, lead_received_at, lead_report_id, queue,
+       teller_hearsay, teller_received_at, teller_report_id,
        rank_from, target_seconds, due_at
 FROM cases
 WHERE content_id = ANY(CAST(:contents AS text[])) AND kind = 'report' AND state <> 'decided'
@@ -90,28 +91,20 @@ WHERE c.case_id = n.case_id
 """)
 
 
+_STATES = {state.value: state for state in CaseState}
+
+
 async def lock_open(connection: AsyncConnection, contents: Collection[str]) -> dict[str, OpenCase]:
     """The open cases of these items by content id, locked until the transaction ends."""
     rows = await connection.execute(LOCK_OPEN, {"contents": list(contents)})
-    return {
-        row.content_id: OpenCase(
-            row.case_id,
-            row.content_id,
-            CaseState(row.state),
-            row.version,
-            row.report_count,
-            Standing(
-                tuple(row.first_at),
-                tuple(row.targets),
-                Lead(row.priority, row.lead_received_at, row.lead_report_id, row.queue),
-                Teller(row.teller_hearsay, row.teller_received_at, row.teller_report_id),
-                tuple(row.snapshots),
-                Rank(row.rank_from, row.target_seconds, row.due_at),
-            ),
-            fence=row.fence or None,
+    cases = {}
+    for case_id, content_id, state, version, report_count, *kept in rows:
+        first_at, targets, snapshots, *best = kept
+        standing = Standing(
+            tuple(first_at), tuple(targets), Lead(*best[:4]), Teller(*best[4:7]), tuple(snapshots), Rank(*best[7:])
         )
-        for row in rows
-    }
+        cases[content_id] = OpenCase(case_id, content_id, _STATES[state], version, report_count, standing)
+    return cases
 
 
 async def last_decided(connection: AsyncConnection, contents: Collection[str]) -> dict[str, DecidedCase]:

@@ -92,7 +92,8 @@ def triaged(**changed: Any) -> dict[str, Any]:
 
 def arrival(**changed: Any) -> Arrival:
     """A triaged report as the consumer hands it on."""
-    return arrival_of(ReportTriaged.model_validate_json(json.dumps(triaged(**changed))))
+    value = json.dumps(triaged(**changed)).encode()
+    return arrival_of(ReportTriaged.model_validate_json(value), value)
 
 
 @dataclass
