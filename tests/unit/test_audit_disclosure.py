@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+import schemas
 from schemas import topics
 from schemas.topics import TOPICS, Topic
 from services.audit.disclosure import FAMILIES
@@ -409,3 +411,16 @@ def test_inputs_with_odd_paths_are_not_shown() -> None:
     assert CANARY.encode() not in leaf.body
     assert leaf.part is not None
     assert orjson.loads(leaf.part)["inputs"] == [[f"{CANARY} 路径", 3]]
+
+
+EXAMPLES = sorted((Path(schemas.__file__).parent / "examples").rglob("*.json"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_stored_example_has_a_leaf(path: Path) -> None:
+    """Each example that is kept for ever is an entry, on every topic that carries its type."""
+    example = json.loads(path.read_bytes())
+    carriers = [topic for topic in TOPICS if example["type"] in topic.events]
+    leaves = [READERS[topic.name].leaf_or_unreadable(Place(topic.name), path.read_bytes(), SALT) for topic in carriers]
+    assert [reason for _, reason in leaves].count(None) >= 1
+    assert all(rfc8785.dumps(orjson.loads(leaf.body)) == leaf.body for leaf, _ in leaves)
