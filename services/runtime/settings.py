@@ -44,8 +44,8 @@ class Settings(BaseSettings):
 
     lease_seconds: Annotated[float, Field(gt=0, le=86_400, description="How long a claim holds without renewal.")] = 600
     p0_lease_seconds: Annotated[
-        float, Field(gt=0, le=86_400, description="How long a held lease lasts at most once a P0 report has joined.")
-    ] = 120
+        float, Field(gt=0, le=86_400, description="How long a held lease lasts at most once P0 joins; anyone may claim within 2 minutes.")
+    ] = 110
     late_report_days: Annotated[
         int,
         Field(ge=0, le=365, description="A late report on an item decided so recently is answered with that decision."),
