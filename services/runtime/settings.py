@@ -44,7 +44,8 @@ class Settings(BaseSettings):
 
     lease_seconds: Annotated[float, Field(gt=0, le=86_400, description="How long a claim holds without renewal.")] = 600
     p0_lease_seconds: Annotated[
-        float, Field(gt=0, le=86_400, description="How long a held lease lasts at most once P0 joins; anyone may claim within 2 minutes.")
+        float,
+        Field(gt=0, le=86_400, description="How long a held lease lasts at most once P0 joins: under two minutes."),
     ] = 110
     late_report_days: Annotated[
         int,
