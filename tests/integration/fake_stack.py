@@ -10,6 +10,7 @@ from signal import SIGTERM
 import click
 
 from services.cli.errors import CliError
+from services.cli.stack import directory as directory_module
 from services.cli.stack.child import Slot
 from services.cli.stack.directory import DataDirectory
 from services.cli.stack.ports import free_port
@@ -103,7 +104,7 @@ def plan(directory: DataDirectory, mode: str) -> Plan:
             for name, code in codes.items()
         )
 
-    said = "raise SystemExit('The step is impossible.')" if mode == "unprepared" else "pass"
+    said = "raise SystemExit('The step is impossible.')" if mode.startswith("unprepared") else "pass"
     return Plan(
         engines=(FakeEngine(directory),),
         steps=(Step("engine", (sys.executable, "-c", said), "some step"),),
@@ -121,6 +122,9 @@ def main() -> None:
     """The foreground supervisor, as `jubao up` runs it."""
     directory = DataDirectory.of(Path(sys.argv[1]))
     directory.make()
+    if sys.argv[2] == "unprepared-full":
+        # As if the disk had filled while it was starting.
+        directory_module._FULL_BYTES = 1 << 62
     try:
         with directory.held():
             Supervisor(plan(directory, sys.argv[2]), directory, tell=Told(), clock=SystemClock()).run()

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import rmtree
+from threading import Thread
 
 import psutil
 import pytest
@@ -121,7 +123,8 @@ def test_down_stops_also_what_is_suspended(directory: DataDirectory, start: Star
     supervisor = start()
     before = state_of(directory)
     psutil.Process(pid_of(directory, "good")).suspend()
-    # A zombie until its parent, this test, looks at it; `down` counts it as gone.
+    # Somebody has to take note of its end, as init does of a detached one's.
+    Thread(target=supervisor.wait, daemon=True).start()
     assert stop_stack(directory)
     assert gone(before)
     assert supervisor.wait(5) == 0
@@ -158,6 +161,23 @@ def test_a_step_that_fails_says_why(directory: DataDirectory, start: Start) -> N
     _, said = supervisor.communicate(timeout=30)
     log = directory.log_of("some-step")
     assert said.splitlines()[-1] == f"`some step` failed (The step is impossible); see {log}."
+
+
+def test_whatever_fails_on_a_full_disk_is_told_as_that(directory: DataDirectory, start: Start) -> None:
+    """A step that fails while no room is left is explained by the room, which is what a person can mend."""
+    supervisor = start("unprepared-full", ready=False)
+    _, said = supervisor.communicate(timeout=30)
+    assert said.splitlines()[-1].startswith(f"The disk that holds {directory.root} is full")
+
+
+def test_a_supervisor_whose_directory_is_removed_stops(directory: DataDirectory, start: Start) -> None:
+    """Nobody could find it any more, so it leaves nothing running."""
+    supervisor = start()
+    before = state_of(directory)
+    rmtree(directory.root)
+    psutil.Process(next(slot.process.pid for slot in before.slots if slot.process)).kill()
+    assert supervisor.wait(15) == 0
+    assert gone(before)
 
 
 def test_a_stop_while_starting_is_heard(directory: DataDirectory, start: Start) -> None:

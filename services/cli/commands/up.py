@@ -11,7 +11,7 @@ from services.cli.options import data_option, json_option
 from services.cli.output import emit, status
 from services.cli.stack.detach import Failed, start_detached
 from services.cli.stack.directory import DataDirectory, InUse
-from services.cli.stack.plan import Wanted, check_port, plan_of
+from services.cli.stack.plan import Wanted, check_addresses, check_port, plan_of
 from services.cli.stack.state import Phase, StackState, read_state
 from services.cli.stack.supervisor import READY_SECONDS, Supervisor
 from services.cli.stack.tell import Detached, Foreground
@@ -47,6 +47,7 @@ def command(
     if tell is not None:
         _as_child(directory, wanted, settings, tell)
         return
+    check_addresses(wanted)
     directory.make()
     if directory.is_held():
         _show(_running_answer(directory, wanted, port=port, detach=detach), as_json=as_json)

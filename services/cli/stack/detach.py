@@ -55,7 +55,12 @@ def start_detached(
             # Asked to stop while waiting: nobody would know of a stack that came up afterwards.
             stop(supervisor, STOP_SIGNALS[0], _STOP_SECONDS)
             raise
+        except Failed:
+            # It has stopped all it started; when we return, it has gone too.
+            supervisor.wait(_STOP_SECONDS)
+            raise
     if answer is None:
+        supervisor.wait(_STOP_SECONDS)
         raise SupervisorDied(log)
     # It lives on; that its Popen object does not is no mistake.
     supervisor.returncode = 0

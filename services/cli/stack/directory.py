@@ -15,6 +15,8 @@ from services.cli.errors import DiskFull, explained
 from services.runtime.files import PRIVATE, replace_file
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
+# Engines write ahead in pieces of 16 MiB.
+_FULL_BYTES = 16 * 1024 * 1024
 # Linux takes 108 bytes with the closing NUL for the path of a unix socket.
 _MOST_SOCKET_PATH_BYTES = 107
 
@@ -124,6 +126,10 @@ class DataDirectory:
             raise explained(refused, self.root) from refused
         if free_bytes < LEAST_FREE_BYTES:
             raise DiskFull(self.root)
+
+    def is_full(self) -> bool:
+        """Whether so little is left that an engine's failure is explained by it."""
+        return shutil.disk_usage(self.root).free < _FULL_BYTES
 
     def make_fresh(self, socket_names: tuple[str, ...]) -> None:
         """Clears what belonged to the last run, once it is certain that the last run is over."""

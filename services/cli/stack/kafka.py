@@ -152,8 +152,9 @@ class Kafka:
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
             "-XX:-UsePerfData",
-            # Kafka unmaps files through it, and Java 25 would say at every start that it will be gone one day.
+            # Kafka unmaps files and loads codecs so; Java 25 would warn at every start that this will end one day.
             "--sun-misc-unsafe-memory-access=allow",
+            "--enable-native-access=ALL-UNNAMED",
             # A broker out of memory limps for ever; ended, it is started again.
             "-XX:+ExitOnOutOfMemoryError",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

@@ -11,6 +11,7 @@ from services.cli.stack.state import ProcessId, StackState, read_state
 
 _POLITE_SECONDS = 15.0
 _POLL_SECONDS = 0.05
+_BURIAL_SECONDS = 3.0
 STOP_BOUND_SECONDS = 45.0
 
 
@@ -60,7 +61,18 @@ def stop_stack(directory: DataDirectory) -> bool:
     # The supervisor first, so that it starts nothing again; what it leaves is then ended one by one.
     _end([state.supervisor], 0.0)
     _end([identity for identity in recorded if identity != state.supervisor], _POLITE_SECONDS)
+    _await_burial(state.supervisor)
     return True
+
+
+def _await_burial(identity: ProcessId) -> None:
+    """Gives init a moment to reap a detached supervisor: who counts processes after `down` should find none.
+
+    Some inits look for orphans only every second or two.
+    """
+    deadline = time.monotonic() + _BURIAL_SECONDS
+    while psutil.pid_exists(identity.pid) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 def _alive(state: StackState) -> bool:

@@ -1,8 +1,12 @@
 """What one `jubao up` starts, from its options and settings."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
 
 from services.cli.errors import PortTaken
 from services.cli.stack.directory import DataDirectory
@@ -18,6 +22,7 @@ from services.runtime.clock import Clock
 from services.runtime.settings import Settings
 
 DEFAULT_PORT = 8600
+_HOST_AND_PORT = re.compile(r"[^\s,:/]+:\d{1,5}|\[[0-9a-fA-F:.]+\]:\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,19 @@ class Wanted:
             "JUBAO_KAFKA": self.kafka,
             "JUBAO_DATABASE": self.database,
         }
+
+
+def check_addresses(wanted: Wanted) -> None:
+    """Holds that given addresses can be addresses; whether anyone answers there shows when they are used.
+
+    Raises:
+        click.UsageError: one cannot.
+    """
+    parts = urlsplit(wanted.database)
+    if wanted.database and not (parts.scheme == "postgresql" and parts.hostname and parts.path.strip("/")):
+        raise click.UsageError("--database (JUBAO_DATABASE) is to be like postgresql://USER:PASSWORD@HOST:PORT/NAME")
+    if wanted.kafka and not all(_HOST_AND_PORT.fullmatch(server) for server in wanted.kafka.split(",")):
+        raise click.UsageError("--kafka (JUBAO_KAFKA) is to be HOST:PORT, or several of them with commas between")
 
 
 def check_port(wanted: Wanted) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Protocol
 
-from services.cli.errors import EngineFailed, NotReady, StackError, explained
+from services.cli.errors import DiskFull, EngineFailed, NotReady, StackError, explained
 from services.cli.stack.child import Child, Slot
 from services.cli.stack.directory import DataDirectory
 from services.cli.stack.leftovers import stop_leftovers
@@ -89,6 +89,11 @@ class Supervisor:
                 self._tell.note("asked to stop while starting")
             except OSError as refused:
                 raise explained(refused, self._directory.root) from refused
+            except StackError as failed:
+                # Whatever failed first, this is what a person has to mend.
+                if self._directory.is_full():
+                    raise DiskFull(self._directory.root) from failed
+                raise
             finally:
                 self._stop()
 
@@ -196,6 +201,10 @@ class Supervisor:
     def _stay(self) -> None:
         renewal = time.monotonic() + self._plan.renewal_seconds
         while not self._signals.stops:
+            if not self._directory.run.exists():
+                # Nobody could ever find us again, to stop us or to call us.
+                self._tell.note(f"{self._directory.root} was removed")
+                return
             self._tend()
             for child in self._children():
                 child.bound_log()

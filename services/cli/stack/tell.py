@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -32,7 +33,9 @@ class Foreground:
 
     def note(self, text: str) -> None:
         """A line with its time."""
-        click.echo(f"{self._clock.now().isoformat(timespec='milliseconds')} {text}", err=True)
+        # On a full disk the log takes nothing more; the work, and the answer to whoever waits, go on.
+        with suppress(OSError):
+            click.echo(f"{self._clock.now().isoformat(timespec='milliseconds')} {text}", err=True)
 
     def ready(self, answer: Answer) -> None:
         """Prints the answer."""
