@@ -36,7 +36,7 @@ def entries_router(process: Process) -> APIRouter:
 
 
 def _wanted(filters: Filters, cursors: Cursors) -> store.Wanted:
-    after = cursors.read(filters.cursor).get("after") if filters.cursor is not None else -1
+    after = cursors.read(filters.cursor, "after")["after"] if filters.cursor is not None else -1
     if not isinstance(after, int):
         raise Unprocessable([{"loc": "query.cursor", "msg": "a cursor of another listing; start without one"}])
     return store.Wanted(

@@ -119,7 +119,7 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
 
     @router.get("/cases", summary="Cases, the newest first")
     async def cases(_: Annotated[Caller, _LOOKS], wanted: Annotated[CaseFilter, Query()]) -> CasePage:
-        before = None if wanted.cursor is None else _place(cursors.read(wanted.cursor))
+        before = None if wanted.cursor is None else _place(cursors.read(wanted.cursor, "at", "id"))
 
         async def work(connection: AsyncConnection) -> list[CaseSummary]:
             return await queries.page(

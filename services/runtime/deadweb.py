@@ -44,7 +44,7 @@ def dead_router(process: Process, service: str) -> APIRouter:
         cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
     ) -> dict[str, Any]:
-        after = process.cursors.read(cursor) if cursor else None
+        after = process.cursors.read(cursor, "t", "p", "o") if cursor else None
         place = ("", -1, -1) if after is None else (str(after["t"]), int(str(after["p"])), int(str(after["o"])))
         letters = await process.dead_letters(service).page(place, limit)
         last = letters[-1] if len(letters) == limit else None

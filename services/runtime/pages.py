@@ -30,20 +30,27 @@ class Cursors:
         body = orjson.dumps(dict(place), option=orjson.OPT_SORT_KEYS)
         return base64.urlsafe_b64encode(self._tag(body) + body).decode().rstrip("=")
 
-    def read(self, cursor: str) -> dict[str, object]:
+    def read(self, cursor: str, *fields: str) -> dict[str, object]:
         """The place that a cursor stands for.
 
+        Args:
+            cursor: as it was handed out.
+            fields: the names its place must hold, which tell one listing's cursors from another's.
+
         Raises:
-            Unprocessable: it was not written under this secret.
+            Unprocessable: it was not written under this secret, or for another listing.
         """
         try:
             raw = base64.b64decode(cursor[:_MOST_CHARACTERS] + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except ValueError:
             raw = b""
         tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
-        if not body or not hmac.compare_digest(tag, self._tag(body)):
-            raise Unprocessable([{"loc": "query.cursor", "msg": "not a cursor of this service; start without one"}])
-        place: dict[str, object] = orjson.loads(body)
+        place: dict[str, object] = {}
+        genuine = bool(body) and hmac.compare_digest(tag, self._tag(body))
+        if genuine:
+            place = orjson.loads(body)
+        if not genuine or (fields and place.keys() != set(fields)):
+            raise Unprocessable([{"loc": "query.cursor", "msg": "not a cursor of this listing; start without one"}])
         return place
 
     def _tag(self, body: bytes) -> bytes:
