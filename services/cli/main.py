@@ -102,7 +102,8 @@ def _sentence(failed: click.ClickException) -> str:
     if not isinstance(failed, click.UsageError) or isinstance(failed, click.exceptions.NoArgsIsHelpError):
         return said
     path = failed.ctx.command_path if failed.ctx else "jubao"
-    return f"{said.rstrip('.')}; see `{path} --help`."
+    # click breaks what it lists into lines.
+    return f"{' '.join(said.split()).rstrip('.')}; see `{path} --help`."
 
 
 def _tell(error: BaseException, sentence: str) -> None:

@@ -44,6 +44,18 @@ def configure(level: str, **fields: str) -> None:
     root.setLevel(max(number, logging.WARNING))
 
 
+def silence(level: str) -> None:
+    """Keeps our logs and those of libraries off a person's screen, where a command says all in one sentence.
+
+    At the level `debug` they are shown all the same.
+    """
+    if level.lower() == "debug":
+        configure(level)
+        return
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)
+
+
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose lines carry the module's name. Events are words with underscores; values are fields."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(module=name))
