@@ -15,8 +15,8 @@ from schemas.case import CaseChange
 from services.review.events import Change, case_message
 from services.runtime.outbox import enqueue
 
-# The tables of the queue are small at one moment and large at the next, and a plan that was kept from the small moment
-# would read the large table whole; so plans are made as if that always were dear.
+# Tables are small at one moment and large at the next, and a plan that was kept from the small moment would read the
+# large table whole; so every transaction's plans are made as if that always were dear.
 INDEXED = text("SET LOCAL enable_seqscan = off")
 
 # The database's clock, read after the locks were had: now() would be the transaction's start.

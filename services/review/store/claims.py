@@ -141,6 +141,7 @@ class Claimant:
 
 async def own_cases(connection: AsyncConnection, reviewer: str, most: int) -> list[UUID]:
     """The cases that a reviewer holds now."""
+    await connection.execute(INDEXED)
     return list((await connection.execute(OWN, {"reviewer": reviewer, "most": most})).scalars())
 
 
@@ -223,6 +224,7 @@ async def release(connection: AsyncConnection, token: UUID, reviewer: str) -> UU
 
 async def sweep(connection: AsyncConnection) -> int:
     """Puts cases with ended leases back into the queue, at most `SWEEP_CASES` of them; how many it found."""
+    await connection.execute(INDEXED)
     rows = (await connection.execute(LOCK_EXPIRED, {"most": SWEEP_CASES})).all()
     if not rows:
         return 0
@@ -296,6 +298,7 @@ async def _give(connection: AsyncConnection, row: Row[Any], claimant: Claimant, 
 
 async def _held(connection: AsyncConnection, token: UUID, reviewer: str) -> tuple[Row[Any], Lease, datetime]:
     """The case, locked, and the lease that a reviewer holds on it by this token."""
+    await connection.execute(INDEXED)
     case_id = (await connection.execute(OF_TOKEN, {"token": token})).scalar_one_or_none()
     if case_id is None:
         raise LeaseLost(token)

@@ -15,7 +15,7 @@ from schemas.vocabulary import CaseState, SourceKind
 from services.review.decision import Proposal, Settled, digest, judge
 from services.review.events import Change, Made, decision_messages
 from services.review.leasing import Lease
-from services.review.store.changes import clock, record
+from services.review.store.changes import INDEXED, clock, record
 from services.review.store.leases import leases_of
 from services.runtime.outbox import enqueue
 
@@ -76,6 +76,7 @@ async def decide(connection: AsyncConnection, proposal: Proposal) -> Decided:
         CaseUnknown: no such case.
         Refusal: the proposal may not be carried out; its kinds are in `decision.py`.
     """
+    await connection.execute(INDEXED)
     row = (await connection.execute(LOCK_CASE, {"case_id": proposal.case_id})).one_or_none()
     if row is None:
         raise CaseUnknown(proposal.case_id)

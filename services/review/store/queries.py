@@ -199,6 +199,7 @@ async def queues(connection: AsyncConnection) -> list[QueueAnswer]:
 
 async def report(connection: AsyncConnection, report_id: UUID) -> ReportAnswer | None:
     """Where one report stands; None while no case has it."""
+    await connection.execute(INDEXED)
     row = (await connection.execute(REPORT, {"report_id": report_id})).one_or_none()
     if row is None:
         return None
@@ -224,6 +225,7 @@ async def counts(connection: AsyncConnection) -> dict[str, int]:
 async def _whole(connection: AsyncConnection, case_ids: Sequence[UUID]) -> list[tuple[Row[Any], CaseAnswer]]:
     if not case_ids:
         return []
+    await connection.execute(INDEXED)
     wanted = {"case_ids": list(case_ids)}
     rows = {row.case_id: row for row in await connection.execute(CASES, wanted)}
     history: dict[UUID, list[Happening]] = defaultdict(list)
