@@ -13,7 +13,8 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = 
     names = list(columns or rows[0])
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        table.add_column(name)
+        # Folded, not cut: an id is there to be copied.
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
     return table

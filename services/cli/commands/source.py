@@ -15,7 +15,10 @@ from services.cli.output import emit, say
 from services.cli.paging import every_row
 from services.cli.tables import table_of
 
-_COLUMNS = ("id", "kind", "name", "agency", "region", "quota_per_day", "status", "key_id")
+_COLUMNS = ("id", "kind", "name", "status", "key_id")
+_FACTS = (
+    "id", "kind", "name", "agency", "parent", "region", "categories", "quota_per_day", "time_zone", "status",
+)  # fmt: skip
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -147,12 +150,15 @@ def _show(source: dict[str, Any], *, as_json: bool) -> None:
     if source.get("published") is False:
         say("Done, but the broker has not taken the news yet; other services follow when it has.")
 
+    source = source | {"categories": ", ".join(source["categories"]) or None} if not as_json else source
+
     def shown() -> Any:  # noqa: ANN401 -- one of rich's renderables
         from rich.console import Group  # noqa: PLC0415 -- slow to import, for people only
 
         keys = [
             {"key_id": key["key_id"], "added": key["added_at"], "revoked": key["revoked_at"]} for key in source["keys"]
         ]
-        return Group(table_of([source], _COLUMNS), "", "keys:", table_of(keys))
+        facts = [{"field": name, "value": source[name]} for name in _FACTS]
+        return Group(table_of(facts), "", "keys:", table_of(keys))
 
     emit(source, json=as_json, table=shown)

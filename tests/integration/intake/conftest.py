@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,12 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fastapi import FastAPI
 
+from services.cli.stack.ports import free_port
 from services.intake.app import UNITS
 from services.intake.keys import base64url, source_key_id
 from services.runtime.broker import Reader, Record, create_topics
@@ -29,7 +32,7 @@ from services.runtime.process import Process
 from services.runtime.settings import Settings
 from services.runtime.signature import sign
 
-ORIGIN = "http://intake.test:8600"
+ORIGIN = f"http://127.0.0.1:{free_port()}"
 FLAGGED = "/intake/v1/flagged-reports"
 PUBLIC = "/intake/v1/reports"
 
@@ -149,6 +152,7 @@ class Bench:
     clock: SteeredClock
     client: httpx.AsyncClient
     issuer: LocalIssuer
+    root: FastAPI
     app: FastAPI
     cable: Cable
     dsn: str
@@ -177,6 +181,19 @@ class Bench:
         raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post(PUBLIC, content=raw, headers={**self.bearer("platform", "app"), **named})
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """A web server at the public address, for as long as the block lasts."""
+        config = uvicorn.Config(self.root, log_config=None, lifespan="off", access_log=False)
+        server = uvicorn.Server(config)
+        listening = socket.create_server(("127.0.0.1", urlsplit(ORIGIN).port or 0))
+        serving = asyncio.create_task(server.serve([listening]))
+        try:
+            yield ORIGIN
+        finally:
+            server.should_exit = True
+            await serving
 
     async def records(self, topic: str, report_id: str) -> list[Record]:
         """All records on a topic whose subject is a report."""
@@ -255,7 +272,7 @@ async def bench(
     issuer = LocalIssuer(settings.data / "issuer.pem", issuer=settings.issuer, audience=settings.audience, clock=clock)
     transport = httpx.ASGITransport(app=root, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, timeout=30) as client:
-        yield Bench(settings, process, clock, client, issuer, unit.app, cable, dsn)
+        yield Bench(settings, process, clock, client, issuer, root, unit.app, cable, dsn)
     for worker in reversed(unit.workers):
         await worker.stop()
     await process.close()

@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fastapi import FastAPI
@@ -196,37 +195,25 @@ async def test_a_new_key_is_announced_before_it_attests(bench: Any, tmp_path: An
 
 async def test_over_a_real_socket(bench: Any) -> None:
     """The target that is signed is the one that the web server saw; a body without length is bounded too."""
-    app = FastAPI()
-    app.mount("/intake", bench.app)
-    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", access_log=False)
-    server = uvicorn.Server(config)
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve([listening]))
-    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     officer = await bench.officer()
     body = json.dumps(bench.statement()).encode()
     path = f"{FLAGGED}?source={officer.source_id}&%78=%2F"
     signed = sign(
         "POST", f"{bench.settings.public_url}{path}", body, "application/json", key=officer.key, key_id=officer.key_id
     )
-    try:
-        async with httpx.AsyncClient(base_url=base, timeout=30) as client:
-            taken = await client.post(path, content=body, headers=signed)
-            assert taken.status_code == 202, taken.text
-            assert UUID(taken.json()["report_id"])
-            wrong = await client.post(path.replace("%78", "x"), content=body, headers=signed)
-            assert wrong.status_code == 401
+    async with bench.served() as base, httpx.AsyncClient(base_url=base, timeout=30) as client:
+        taken = await client.post(path, content=body, headers=signed)
+        assert taken.status_code == 202, taken.text
+        assert UUID(taken.json()["report_id"])
+        wrong = await client.post(path.replace("%78", "x"), content=body, headers=signed)
+        assert wrong.status_code == 401
 
-            async def endless() -> AsyncIterator[bytes]:
-                for _ in range(100):
-                    yield b" " * 65_536
+        async def endless() -> AsyncIterator[bytes]:
+            for _ in range(100):
+                yield b" " * 65_536
 
-            big = await client.post(PUBLIC, content=endless(), headers=bench.bearer("platform"))
-            assert big.status_code == 413
-    finally:
-        server.should_exit = True
-        await serving
+        big = await client.post(PUBLIC, content=endless(), headers=bench.bearer("platform"))
+        assert big.status_code == 413
 
 
 def _kid(record: Any) -> str:
