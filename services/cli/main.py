@@ -90,8 +90,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as unforeseen:  # noqa: BLE001 -- the process edge: a person gets a sentence, never a traceback
-        kind = type(unforeseen).__name__
-        _tell(unforeseen, f"Unexpected {kind}: {unforeseen}; run again with JUBAO_LOG_LEVEL=debug to see where.")
+        _tell(unforeseen, _setting_sentence(unforeseen) or _unforeseen_sentence(unforeseen))
         return CliError.exit_code
     return code if isinstance(code, int) else 0
 
@@ -104,6 +103,22 @@ def _sentence(failed: click.ClickException) -> str:
     path = failed.ctx.command_path if failed.ctx else "jubao"
     # click breaks what it lists into lines.
     return f"{' '.join(said.split()).rstrip('.')}; see `{path} --help`."
+
+
+def _setting_sentence(error: Exception) -> str | None:
+    """Which setting cannot be used, when that is what the error says."""
+    from pydantic import ValidationError  # noqa: PLC0415 -- slow to import, and `--help` has no need of it
+
+    if not isinstance(error, ValidationError) or error.title != "Settings":
+        return None
+    wrong = error.errors()[0]
+    name = "_".join(str(part) for part in wrong["loc"]).upper()
+    return f"The setting JUBAO_{name.removeprefix('JUBAO_')} cannot be used: {wrong['msg']}."
+
+
+def _unforeseen_sentence(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return f"Unexpected {type(error).__name__}: {said}; run again with JUBAO_LOG_LEVEL=debug to see where."
 
 
 def _tell(error: BaseException, sentence: str) -> None:

@@ -34,6 +34,12 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def say_on_terminal(text: str) -> None:
+    """The same for progress that only someone who watches wants to see."""
+    if sys.stderr.isatty():
+        say(text)
+
+
 @contextmanager
 def status(text: str) -> Iterator[Callable[[str], None]]:
     """A line on a terminal that says what is being waited for, gone when the block ends; elsewhere nothing."""

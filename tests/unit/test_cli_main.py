@@ -57,6 +57,16 @@ def test_a_token_without_a_key_says_where_one_comes_from(capsys: pytest.CaptureF
     assert f"`jubao up --data {tmp_path}` makes one" in err
 
 
+def test_a_setting_that_cannot_be_used_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistyped environment variable is told by its name, in one sentence."""
+    monkeypatch.setenv("JUBAO_LEASE_SECONDS", "soon")
+    code, _, err = said(capsys, "down")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("The setting JUBAO_LEASE_SECONDS cannot be used: Input should be a valid number")
+
+
 def test_down_where_nothing_runs_is_done(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Stopping what does not run is no failure."""
     code, out, _ = said(capsys, "down", "--data", str(tmp_path))

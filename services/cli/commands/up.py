@@ -8,7 +8,7 @@ import click
 
 from services.cli.errors import AlreadyRunning, CliError, StackError
 from services.cli.options import data_option, json_option
-from services.cli.output import emit, status
+from services.cli.output import emit, say_on_terminal, status
 from services.cli.stack.detach import Failed, start_detached
 from services.cli.stack.directory import DataDirectory, InUse
 from services.cli.stack.plan import Wanted, check_addresses, check_port, plan_of
@@ -66,13 +66,13 @@ def command(
 
 def _in_foreground(directory: DataDirectory, wanted: Wanted, settings: Settings, *, as_json: bool) -> None:
     clock = SystemClock()
-    with status("starting") as show:
-        shown = Foreground(clock, show=show, ready=lambda answer: _show(answer, as_json=as_json))
-        try:
-            with directory.held():
-                Supervisor(plan_of(wanted, directory, settings, clock), directory, tell=shown, clock=clock).run()
-        except InUse as busy:
-            raise _already(directory) from busy
+    # Plain lines and no spinner: that would be a thread, and a supervisor forks.
+    shown = Foreground(clock, show=say_on_terminal, ready=lambda answer: _show(answer, as_json=as_json))
+    try:
+        with directory.held():
+            Supervisor(plan_of(wanted, directory, settings, clock), directory, tell=shown, clock=clock).run()
+    except InUse as busy:
+        raise _already(directory) from busy
 
 
 def _as_child(directory: DataDirectory, wanted: Wanted, settings: Settings, descriptor: int) -> None:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ _SET_PARENT_DEATH_SIGNAL = 1
 _POLL_SECONDS = 0.05
 # Loaded before any fork: between fork and exec nothing may be imported or allocated that another thread could hold.
 _LIBC = ctypes.CDLL(None, use_errno=True)
+# Linux alone has it; elsewhere the next `up` stops what a killed supervisor left.
+_HAS_PARENT_DEATH_SIGNAL = sys.platform == "linux"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def _before_exec(launch: Launch, parent_pid: int) -> Callable[[], None]:
     orphan_signal, nice = int(launch.orphan_signal), launch.nice
 
     def prepare() -> None:
-        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, orphan_signal, 0, 0, 0)
+        if _HAS_PARENT_DEATH_SIGNAL:
+            _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, orphan_signal, 0, 0, 0)
         if os.getppid() != parent_pid:
             # The parent died before the signal was arranged; nobody would ever stop us.
             os._exit(1)

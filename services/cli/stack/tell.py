@@ -18,7 +18,7 @@ class Foreground:
 
     Args:
         clock: for the times of notes.
-        show: takes what is being done now, for a terminal's status line.
+        show: takes what is being done now, for someone who watches.
         ready: called with the answer once all is ready.
     """
 
@@ -26,10 +26,13 @@ class Foreground:
         self._clock = clock
         self._show = show
         self._ready = ready
+        self._said = ""
 
     def step(self, text: str) -> None:
-        """Shown on a terminal only."""
-        self._show(text)
+        """Shown once, however often it is told."""
+        if text != self._said:
+            self._said = text
+            self._show(text)
 
     def note(self, text: str) -> None:
         """A line with its time."""
