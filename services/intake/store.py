@@ -14,20 +14,30 @@ from schemas.vocabulary import Category, SourceKind, SourceStatus, Standing
 Connection = AsyncConnection
 """A connection inside a transaction, for signatures outside of this file, where SQLAlchemy has no place."""
 
+# Columns are named one by one: a newer version's migration may have added some while this one still runs.
+_SOURCE = """
+    source_id, kind, name, agency, parent, region, categories, quota_per_day, time_zone, status, version
+"""
+_KEY = "key_id, source_id, public_key, added_at, revoked_at"
+_ATTESTER = "key_id, name, public_key, kinds, verdicts, version, added_at"
+_SUBMISSION = "report_id, event_id, caller, digest, received_at, source_id, kind, standing, accepted_at"
+
 # A source by its id.
-SOURCE = text("SELECT * FROM sources WHERE source_id = :source_id")
+SOURCE = text(f"SELECT {_SOURCE} FROM sources WHERE source_id = :source_id")
 
 # A source by its id, held against other changes: its version must count without a gap.
-SOURCE_HELD = text("SELECT * FROM sources WHERE source_id = :source_id FOR UPDATE")
+SOURCE_HELD = text(f"SELECT {_SOURCE} FROM sources WHERE source_id = :source_id FOR UPDATE")
 
 # Sources in the order of their ids, which is that of their registration, from behind one on.
-SOURCES_AFTER = text("SELECT * FROM sources WHERE source_id > :after ORDER BY source_id LIMIT :most")
+SOURCES_AFTER = text(f"SELECT {_SOURCE} FROM sources WHERE source_id > :after ORDER BY source_id LIMIT :most")
 
 # The keys of some sources, the oldest first.
-KEYS_OF = text("SELECT * FROM source_keys WHERE source_id = ANY(CAST(:source_ids AS uuid[])) ORDER BY added_at, key_id")
+KEYS_OF = text(
+    f"SELECT {_KEY} FROM source_keys WHERE source_id = ANY(CAST(:source_ids AS uuid[])) ORDER BY added_at, key_id"
+)
 
 # A key by its id.
-KEY = text("SELECT * FROM source_keys WHERE key_id = :key_id")
+KEY = text(f"SELECT {_KEY} FROM source_keys WHERE key_id = :key_id")
 
 # A new source.
 ADD_SOURCE = text("""
@@ -61,7 +71,7 @@ ADD_ATTESTER = text("""
 """)
 
 # Attesters in the order of their key ids, from behind one on.
-ATTESTERS_AFTER = text("SELECT * FROM attesters WHERE key_id > :after ORDER BY key_id LIMIT :most")
+ATTESTERS_AFTER = text(f"SELECT {_ATTESTER} FROM attesters WHERE key_id > :after ORDER BY key_id LIMIT :most")
 
 # An attester of this name, or with this key.
 ATTESTER_LIKE = text("SELECT key_id FROM attesters WHERE key_id = :key_id")
@@ -86,7 +96,7 @@ TAKE_REPEATS = text("""
 """)
 
 # What was fixed for a report.
-SUBMISSION = text("SELECT * FROM submissions WHERE report_id = :report_id")
+SUBMISSION = text(f"SELECT {_SUBMISSION} FROM submissions WHERE report_id = :report_id")
 
 # Fixes a report; nothing when its id was fixed before.
 FIX = text("""
@@ -120,7 +130,7 @@ SWEEPS = tuple(
         DELETE FROM {table} WHERE ctid = ANY(ARRAY(
             SELECT ctid FROM {table} WHERE {column} < :before ORDER BY {column} LIMIT :most FOR UPDATE SKIP LOCKED))
     """)
-    for table, column in (("repeat_keys", "created_at"), ("submissions", "received_at"))
+    for table, column in (("repeat_keys", "created_at"), ("submissions", "received_at"), ("source_days", "day"))
 )
 
 
@@ -328,11 +338,11 @@ async def counts(connection: Connection) -> dict[str, int]:
 
 
 async def sweep(connection: Connection, befores: Sequence[datetime], most: int) -> int:
-    """Deletes up to `most` expired repeat keys and as many forgotten submissions; how many it was in all.
+    """Deletes up to `most` expired repeat keys, forgotten submissions and counted days each; how many it was in all.
 
     Args:
         connection: in a transaction.
-        befores: one moment for repeat keys, one for submissions; what is older goes.
+        befores: a moment for repeat keys, one for submissions, one for days; what is older goes.
         most: rows of each.
     """
     gone = 0

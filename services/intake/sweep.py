@@ -18,13 +18,16 @@ log = logger(__name__)
 SUBMISSION_KEPT: Final = timedelta(days=30)
 """How long intake knows what a report id was used for. Review knows it as long as it has the report."""
 
+DAY_KEPT: Final = timedelta(days=30)
+"""How long it keeps how many reports a source sent on a day; only that day's own reports ask for it."""
+
 _EVERY_SECONDS: Final = 60.0
 _MOST_ROWS: Final = 1_000
 _MOST_ROUNDS: Final = 100
 
 
 class Sweeper:
-    """Deletes expired nonces, idempotency keys and submissions."""
+    """Deletes expired nonces, idempotency keys, submissions and counted days."""
 
     name = "intake.sweeper"
 
@@ -53,7 +56,7 @@ class Sweeper:
     async def sweep(self, most_rows: int = _MOST_ROWS) -> int:
         """Deletes all that has expired, up to a bound; how many rows."""
         now = self._clock.now()
-        befores = (now - REPEAT_KEPT, now - SUBMISSION_KEPT)
+        befores = (now - REPEAT_KEPT, now - SUBMISSION_KEPT, now - DAY_KEPT)
         gone = 0
         for _ in range(_MOST_ROUNDS):
             swept = await self._database.transact(lambda connection: store.sweep(connection, befores, most_rows))

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from schemas.report import FlaggedSubmitted, Submitted
 from services.intake.sweep import Sweeper
@@ -172,6 +173,10 @@ async def test_what_has_expired_is_swept(bench: Any) -> None:
     left = {str(row["report_id"]) for row in await bench.rows("SELECT report_id FROM submissions")}
     assert kept in left
     assert not left & set(old)
+    bench.clock.ahead = timedelta(days=32)
+    await sweeper.sweep()
+    days = await bench.rows("SELECT FROM source_days WHERE source_id = $1", UUID(officer.source_id))
+    assert len(days) == 1, "the day of the old reports is forgotten"
     assert await bench.rows("SELECT FROM repeat_keys WHERE key = $1", key) == []
 
 
@@ -360,3 +365,35 @@ async def test_a_body_has_a_bound(bench: Any) -> None:
     assert (
         code(await bench.submit(json.dumps(bench.report(explanation="x" * 300_000)).encode()), 413) == "body_too_large"
     )
+
+
+async def test_free_text_and_people_stay_out(bench: Any) -> None:
+    """What a report says, and who said it, is on its topic alone: not in intake's tables, logs, metrics or refusals."""
+    canary = f"canary{uuid4().hex}"
+    officer = await bench.officer()
+    said = bench.statement(
+        explanation=canary, legal_ground=canary, reporter=canary, addressed_agency=canary,
+        content={"id": f"v_{uuid4().hex}", "type": "video", "author": canary, "excerpt": canary, "url": canary},
+    )  # fmt: skip
+    nonce = f"nonce-{uuid4()}"
+    with capture_logs() as logged:
+        bench.faults.late = 1
+        answers = [
+            await officer.report(said, nonce=nonce),
+            await officer.report(said, nonce=nonce),
+            await officer.report(said | {"keyword": "x"}, nonce=nonce),
+            await officer.report(said | {"category": canary}),
+            await officer.report(said | {canary: canary}),
+            await officer.report(json.dumps(said).encode() + canary.encode()),
+            await bench.submit(bench.report(explanation=canary, reporter=canary) | {"report_id": canary}),
+        ]
+    assert [answer.status_code for answer in answers] == [503, 202, 409, 422, 422, 422, 422]
+    assert any(canary.encode() in record.value for record in await bench.everything(FLAGGED_TOPIC))
+    for answer in answers:
+        assert canary not in answer.text
+    assert canary not in json.dumps(logged, default=str)
+    assert canary not in (await bench.client.get("/intake/metrics")).text
+    tables = await bench.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'intake'")
+    assert len(tables) > 5
+    for (table,) in tables:
+        assert await bench.rows(f"SELECT FROM intake.{table} AS row WHERE row::text LIKE '%{canary}%'") == []

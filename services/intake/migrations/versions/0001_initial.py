@@ -98,6 +98,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes them away again, with all they hold."""
-    for table in ("source_days", "repeat_keys", "submissions", "attesters", "source_keys", "sources"):
-        op.execute(f"DROP TABLE {table}")
+    """There is no way back: it would remove the sources' keys."""
+    raise RuntimeError("intake's tables are not removed by a migration; restore a backup instead")
