@@ -3,21 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from schemas.topics import TOPICS
 from services.audit import store
 from services.audit.consume import Log
 from services.audit.http import entries_router
 from services.audit.writer import OneWriter
 from services.runtime.batch import BatchConsumer
+from services.runtime.database import Connection
 from services.runtime.process import Process, Unit, UnitMaker
 from services.runtime.web import application
 
 _SERVICE: Final = "audit"
 
 
-async def _counts(connection: AsyncConnection) -> Mapping[str, int]:
+async def _counts(connection: Connection) -> Mapping[str, int]:
     return {"entries": await store.size(connection)}
 
 

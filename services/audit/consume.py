@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from schemas.topics import TOPICS, Topic
 from services.audit import store
 from services.audit.leaf import SALT_BYTES, Leaf
 from services.audit.reading import Reader
 from services.runtime.batch import Item, Record, Rejection
+from services.runtime.database import Connection
 
 _KEPT_DEAD: Final = frozenset(topic.name for topic in TOPICS if topic.keeper == "audit")
 _ORDER: Final = {topic.name: place for place, topic in enumerate(TOPICS)}
@@ -46,7 +45,7 @@ class Log:
     async def prepare(self, items: Sequence[Item[Entry]]) -> None:
         """Nothing needs the network."""
 
-    async def write(self, connection: AsyncConnection, items: Sequence[Item[Entry]]) -> Sequence[Rejection]:
+    async def write(self, connection: Connection, items: Sequence[Item[Entry]]) -> Sequence[Rejection]:
         """Appends in the order in which the broker took the records; of one moment, causes' topics come first."""
         ordered = sorted(
             items,

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit import store
 from services.audit.search import EntriesPage, Filters, shown
 from services.runtime.auth import Caller, require
+from services.runtime.database import Connection
 from services.runtime.pages import Cursors
 from services.runtime.problems import Unprocessable
 from services.runtime.process import Process
@@ -22,7 +22,7 @@ def entries_router(process: Process) -> APIRouter:
     async def entries(_: Annotated[Caller, require("auditor")], filters: Annotated[Filters, Query()]) -> Response:
         wanted = _wanted(filters, process.cursors)
 
-        async def work(connection: AsyncConnection) -> list[tuple[int, bytes]]:
+        async def work(connection: Connection) -> list[tuple[int, bytes]]:
             return await store.search(connection, wanted, filters.limit + 1)
 
         found = await process.database("audit").transact(work)

@@ -3,21 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.outcomes import store
 from services.outcomes.asker import Askers
 from services.outcomes.consume import Outcomes
 from services.outcomes.http import reports_router
 from services.outcomes.inquiry import Review
 from services.runtime.batch import BatchConsumer
+from services.runtime.database import Connection
 from services.runtime.process import Process, Unit, UnitMaker
 from services.runtime.web import application
 
 _SERVICE: Final = "outcomes"
 
 
-async def _counts(connection: AsyncConnection) -> Mapping[str, int]:
+async def _counts(connection: Connection) -> Mapping[str, int]:
     return {"decided": await store.decided(connection)}
 
 

@@ -6,12 +6,11 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import Request
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.outcomes import store
 from services.outcomes.store import SourceKey
 from services.runtime.auth import RoleLacking, signed_in
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database
 from services.runtime.problems import Problem
 from services.runtime.process import Process
 from services.runtime.signature import verify
@@ -122,7 +121,7 @@ class Askers:
         return key
 
     async def _known(self, key_id: str) -> SourceKey | None:
-        async def work(connection: AsyncConnection) -> SourceKey | None:
+        async def work(connection: Connection) -> SourceKey | None:
             return await store.key_named(connection, key_id)
 
         return await self._database.transact(work)

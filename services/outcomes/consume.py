@@ -5,7 +5,6 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import Field, RootModel
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.decision import AnsweredReport, DecisionMade
@@ -18,6 +17,7 @@ from services.outcomes.wording import statement_code
 from services.runtime import trace
 from services.runtime.batch import Item, Record, Rejection, decode_event
 from services.runtime.clock import Clock
+from services.runtime.database import Connection
 from services.runtime.outbox import Message, enqueue, event_bytes
 
 _SOURCE: Final = "outcomes"
@@ -54,7 +54,7 @@ class Outcomes:
     async def prepare(self, items: Sequence[Item[Said]]) -> None:
         """Nothing needs the network."""
 
-    async def write(self, connection: AsyncConnection, items: Sequence[Item[Said]]) -> Sequence[Rejection]:
+    async def write(self, connection: Connection, items: Sequence[Item[Said]]) -> Sequence[Rejection]:
         """Keeps keys and outcomes; each report's first outcome is told, in the same transaction."""
         sources = [item.value.data for item in items if isinstance(item.value, SourceChanged)]
         if sources:

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.text import Timestamp
 from schemas.triage import ClassName
@@ -14,7 +13,7 @@ from services.outcomes import store
 from services.outcomes.asker import Asker, Askers
 from services.outcomes.inquiry import Review, Standing
 from services.outcomes.store import Reached
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database
 from services.runtime.problems import Problem
 
 
@@ -69,7 +68,7 @@ def reports_router(database: Database, askers: Askers, review: Review) -> APIRou
 
 
 async def _own(database: Database, report_id: UUID) -> Reached | None:
-    async def work(connection: AsyncConnection) -> Reached | None:
+    async def work(connection: Connection) -> Reached | None:
         return await store.outcome(connection, report_id)
 
     return await database.transact(work)

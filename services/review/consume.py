@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.report import Report
@@ -15,6 +14,7 @@ from services.review.leasing import Terms
 from services.review.store import ingest
 from services.runtime import trace
 from services.runtime.batch import Item, Record, Rejection, decode_event
+from services.runtime.database import Connection
 from services.runtime.settings import Settings
 
 _REPEATED: Final = "report id already used with other content"
@@ -46,7 +46,7 @@ class Triages:
     async def prepare(self, items: Sequence[Item[Arrival]]) -> None:
         """Nothing needs the network."""
 
-    async def write(self, connection: AsyncConnection, items: Sequence[Item[Arrival]]) -> Sequence[Rejection]:
+    async def write(self, connection: Connection, items: Sequence[Item[Arrival]]) -> Sequence[Rejection]:
         """Takes the batch in; what dies is a report id that was used before for something else."""
         refused = await ingest.take_in(
             connection,

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.review.answers import Claim
 from services.review.decision import Proposal
 from services.review.joining import reporter_digest
@@ -14,7 +12,7 @@ from services.review.store import claims, decisions, queries
 from services.review.store.claims import Claimant
 from services.review.store.decisions import Decided
 from services.runtime.auth import Caller
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database
 
 # How often one claim puts ended leases back before it looks for a case; the sweep does the rest.
 _MOST_SWEEPS: Final = 3
@@ -39,10 +37,10 @@ class Desk:
         """
         claimant = Claimant(caller.name, _digests(caller), None if queues is None else tuple(queues))
 
-        async def own(connection: AsyncConnection) -> list[UUID]:
+        async def own(connection: Connection) -> list[UUID]:
             return await claims.own_cases(connection, caller.name, most)
 
-        async def another(connection: AsyncConnection) -> UUID | None:
+        async def another(connection: Connection) -> UUID | None:
             return await claims.claim_next(connection, claimant, self._terms)
 
         held = await self._database.transact(own)
@@ -54,7 +52,7 @@ class Desk:
                 break
             held.append(case_id)
 
-        async def shown(connection: AsyncConnection) -> list[Claim]:
+        async def shown(connection: Connection) -> list[Claim]:
             return await queries.claims(connection, held, caller.name)
 
         return await self._database.transact(shown)
@@ -66,7 +64,7 @@ class Desk:
             LeaseLost: the caller has no such live lease.
         """
 
-        async def work(connection: AsyncConnection) -> Lease:
+        async def work(connection: Connection) -> Lease:
             return await claims.renew(connection, token, caller.name, self._terms)
 
         return await self._database.transact(work)
@@ -78,7 +76,7 @@ class Desk:
             LeaseLost: the caller has no such live lease.
         """
 
-        async def work(connection: AsyncConnection) -> UUID:
+        async def work(connection: Connection) -> UUID:
             return await claims.release(connection, token, caller.name)
 
         return await self._database.transact(work)
@@ -91,7 +89,7 @@ class Desk:
             Refusal: it may not be made.
         """
 
-        async def work(connection: AsyncConnection) -> Decided:
+        async def work(connection: Connection) -> Decided:
             return await decisions.decide(connection, proposal)
 
         return await self._database.transact(work)

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.text import Code, Identifier
 from schemas.triage import ClassName
@@ -34,7 +33,7 @@ from services.review.refusals import RefusedHere, ReportUnknown, problem_of
 from services.review.store import queries
 from services.review.store.decisions import CaseUnknown
 from services.runtime.auth import Caller, require
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database
 from services.runtime.pages import Cursors
 from services.runtime.problems import Unprocessable
 from services.runtime.web import body
@@ -109,7 +108,7 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
 
     @router.get("/cases/{case_id}", summary="One case with its first reports and its history")
     async def case(_: Annotated[Caller, _LOOKS], case_id: UUID) -> CaseAnswer:
-        async def work(connection: AsyncConnection) -> list[CaseAnswer]:
+        async def work(connection: Connection) -> list[CaseAnswer]:
             return await queries.cases(connection, [case_id])
 
         found = await database.transact(work)
@@ -121,7 +120,7 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
     async def cases(_: Annotated[Caller, _LOOKS], wanted: Annotated[CaseFilter, Query()]) -> CasePage:
         before = None if wanted.cursor is None else _place(cursors.read(wanted.cursor, "at", "id"))
 
-        async def work(connection: AsyncConnection) -> list[CaseSummary]:
+        async def work(connection: Connection) -> list[CaseSummary]:
             return await queries.page(
                 connection,
                 states=[wanted.state] if wanted.state else [],
@@ -143,7 +142,7 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
 
     @router.get("/reports/{report_id}", summary="Where one report stands, for the service that answers reporters")
     async def report(_: Annotated[Caller, require("platform")], report_id: UUID) -> ReportAnswer:
-        async def work(connection: AsyncConnection) -> ReportAnswer | None:
+        async def work(connection: Connection) -> ReportAnswer | None:
             return await queries.report(connection, report_id)
 
         found = await database.transact(work)

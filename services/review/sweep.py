@@ -5,14 +5,11 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from schemas.vocabulary import AlertCode
 from services.review.events import alarm
 from services.review.store import claims
 from services.review.store import overload as figures
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database, DatabaseError
 from services.runtime.health import Health
 from services.runtime.identity import new_id
 from services.runtime.logs import logger
@@ -60,7 +57,7 @@ class Sweeper:
     async def watch_load(self) -> bool:
         """Raises the overload alarm if it is due; whether it did."""
 
-        async def work(connection: AsyncConnection) -> bool:
+        async def work(connection: Connection) -> bool:
             load = await figures.load(connection)
             if not load.is_overload:
                 return False
@@ -79,7 +76,7 @@ class Sweeper:
                     if await self.watch_load():
                         log.warning("overload")
                 self._trouble = ""
-            except (DatabaseAway, SQLAlchemyError) as error:
+            except (DatabaseAway, DatabaseError) as error:
                 found = 0
                 self._trouble = f"leases that ended are not put back: {type(error).__name__}"
                 log.warning("sweep_failed", error=type(error).__name__)

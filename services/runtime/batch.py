@@ -285,7 +285,7 @@ class BatchConsumer(Generic[ValueT]):
                 topic=rejection.record.topic,
                 partition=rejection.record.partition,
                 offset=rejection.record.offset,
-                reason=rejection.reason,
+                why=rejection.reason,
             )
         return {"written": len(items) + len(dead) - len(rejections), "dead": len(rejections)}
 

@@ -18,6 +18,10 @@ from services.runtime.settings import Settings
 
 ResultT = TypeVar("ResultT")
 
+# What a transaction is handed on as, and what goes wrong in it: services name both without the library behind.
+Connection = AsyncConnection
+DatabaseError = SQLAlchemyError
+
 _MOST_TRIES = 8
 _FIRST_PAUSE_SECONDS = 0.01
 _CONNECT_SECONDS = 3

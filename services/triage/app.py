@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from schemas.topics import REPORTS_FLAGGED, REPORTS_PUBLIC
 from services.runtime.batch import BatchConsumer
+from services.runtime.database import Connection
 from services.runtime.process import Process, StartRefused, Unit, UnitMaker
 from services.runtime.web import application
 from services.triage import policy_file, store
@@ -72,7 +71,7 @@ def _taking_places(process: Process) -> TakePlaces:
     database = process.database(SERVICE)
 
     async def take(wanted: Sequence[PlaceWanted]) -> dict[tuple[UUID, UUID], int]:
-        async def work(connection: AsyncConnection) -> dict[tuple[UUID, UUID], int]:
+        async def work(connection: Connection) -> dict[tuple[UUID, UUID], int]:
             return await store.take_places(connection, wanted)
 
         return await database.transact(work)

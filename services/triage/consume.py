@@ -9,13 +9,12 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from schemas.envelope import CONTENT_TYPE
 from schemas.report import EARLY_SECONDS, FlaggedSubmitted, Submitted
 from schemas.topics import ACTIVITY, REPORTS_FLAGGED, REPORTS_PUBLIC, TRIAGE_FLAGGED, TRIAGE_PUBLIC, Topic
 from schemas.vocabulary import Lane
 from services.runtime.batch import Item, Record, Refused, Rejection, decode_event
+from services.runtime.database import Connection
 from services.runtime.outbox import Message, event_bytes
 from services.runtime.trace import HEADER as TRACE_HEADER
 from services.runtime.trace import continued
@@ -84,7 +83,7 @@ class Public:
             out += _messages(self._policy, TRIAGE_PUBLIC, item, verdict)
         await self._publish(out)
 
-    async def write(self, _: AsyncConnection, __: Sequence[Item[Arrival]]) -> Sequence[Rejection]:
+    async def write(self, _: Connection, __: Sequence[Item[Arrival]]) -> Sequence[Rejection]:
         """Nothing: the offsets alone tell what is done."""
         return ()
 
@@ -121,7 +120,7 @@ class Flagged:
             out += _messages(self._policy, TRIAGE_FLAGGED, item, self._verdict(item.value, found, places))
         await self._publish(out)
 
-    async def write(self, _: AsyncConnection, __: Sequence[Item[Arrival]]) -> Sequence[Rejection]:
+    async def write(self, _: Connection, __: Sequence[Item[Arrival]]) -> Sequence[Rejection]:
         """Nothing: the offsets alone tell what is done."""
         return ()
 

@@ -2,13 +2,11 @@
 
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from schemas.activity import POLICY_LOADED, PolicyLoad, PolicyLoaded
 from schemas.envelope import CONTENT_TYPE
 from schemas.topics import ACTIVITY
 from services.runtime.clock import Clock
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database
 from services.runtime.health import Health
 from services.runtime.identity import new_id
 from services.runtime.logs import logger
@@ -64,7 +62,7 @@ class PolicyInForce:
         shown = f"{self._policy.name} {self._policy.version}"
         return Health(healthy=self._noted, detail=shown if self._noted else f"{shown} is not noted yet")
 
-    async def _note(self, connection: AsyncConnection) -> tuple[bool, str]:
+    async def _note(self, connection: Connection) -> tuple[bool, str]:
         new, sha256 = await store.remember_policy(connection, self._policy)
         if new:
             await enqueue(connection, [self._loaded()])
