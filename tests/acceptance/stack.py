@@ -28,10 +28,10 @@ class Stack:
     """A stack in a directory of its own."""
 
     directory: Path
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
     port: int = field(default_factory=free_port)
-    answer: dict[str, Any] = field(default_factory=dict)
-    tokens: dict[str, str] = field(default_factory=dict)
+    answer: dict[str, Any] = field(default_factory=dict, repr=False)
+    tokens: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def data(self) -> Path:

@@ -125,7 +125,7 @@ def test_police_report_lifts_a_queued_item_to_the_front(stack: Stack, police: di
         claimable_within(stack, reviewer, content_id)
         claim = assert_first(reviewer, content_id)
         assert claim["case"]["id"] == waiting["id"]
-        assert claim["case"]["report_count"] == waiting["report_count"] + 1
+        assert claim["case"]["report_count"] > waiting["report_count"]
         assert any(h["change"] == "lifted" for h in claim["case"]["history"])
         assert decide(reviewer, claim).status_code == 201
 
