@@ -67,7 +67,8 @@ OUTCOMES = Topic(
     partitions=4, retention=_MONTH, keeper="audit",
 )  # fmt: skip
 ACTIVITY = Topic(
-    "activity.v1", ("jubao.activity.alert.v1", "jubao.activity.policy_loaded.v1"), "report id",
+    "activity.v1", ("jubao.activity.alert.v1", "jubao.activity.policy_loaded.v1"),
+    "report id, alert code or policy name",
     ("triage", "review"), ("audit",),
     partitions=2, retention=_MONTH, keeper="audit",
 )  # fmt: skip
