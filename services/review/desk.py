@@ -1,6 +1,7 @@
 """What a reviewer does at the desk: take cases, keep them, give them back, decide them. Each step is a transaction."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -9,10 +10,14 @@ from services.review.decision import Proposal
 from services.review.joining import reporter_digest
 from services.review.leasing import Lease, Terms
 from services.review.store import claims, decisions, queries
+from services.review.store.changes import keep_to_indexes
 from services.review.store.claims import Claimant
 from services.review.store.decisions import Decided
 from services.runtime.auth import Caller
 from services.runtime.database import Connection, Database
+
+# The cases in hand, and how they are shown once there are enough or no more.
+_InHand = tuple[list[UUID], list[Claim] | None]
 
 # How often one claim puts ended leases back before it looks for a case; the sweep does the rest.
 _MOST_SWEEPS: Final = 3
@@ -37,25 +42,31 @@ class Desk:
         """
         claimant = Claimant(caller.name, _digests(caller), None if queues is None else tuple(queues))
 
-        async def own(connection: Connection) -> list[UUID]:
-            return await claims.own_cases(connection, caller.name, most)
+        async def begin(connection: Connection) -> _InHand:
+            await keep_to_indexes(connection)
+            held = await claims.own_cases(connection, caller.name, most)
+            if len(held) < most and await claims.any_ended(connection):
+                return held, None
+            return await self._step(connection, claimant, held, most)
 
-        async def another(connection: Connection) -> UUID | None:
-            return await claims.claim_next(connection, claimant, self._terms)
-
-        held = await self._database.transact(own)
-        if len(held) < most:
+        held, shown = await self._database.transact(begin)
+        if shown is None:
             await self._sweep()
-        while len(held) < most:
-            case_id = await self._database.transact(another)
-            if case_id is None:
-                break
-            held.append(case_id)
+        while shown is None:
+            held, shown = await self._database.transact(partial(self._next, claimant=claimant, held=held, most=most))
+        return shown
 
-        async def shown(connection: Connection) -> list[Claim]:
-            return await queries.claims(connection, held, caller.name)
+    async def _next(self, connection: Connection, claimant: Claimant, held: list[UUID], most: int) -> _InHand:
+        await keep_to_indexes(connection)
+        return await self._step(connection, claimant, held, most)
 
-        return await self._database.transact(shown)
+    async def _step(self, connection: Connection, claimant: Claimant, held: list[UUID], most: int) -> _InHand:
+        """One more case in hand; and all of them as they are shown once there are enough or no more."""
+        another = await claims.claim_next(connection, claimant, self._terms) if len(held) < most else None
+        in_hand = held if another is None else [*held, another]
+        if another is not None and len(in_hand) < most:
+            return in_hand, None
+        return in_hand, await queries.claims(connection, in_hand, claimant.name)
 
     async def renew(self, caller: Caller, token: UUID) -> Lease:
         """The lease with its new end.

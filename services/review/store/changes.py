@@ -57,6 +57,11 @@ ON CONFLICT DO NOTHING
 _WITHOUT_HISTORY = frozenset({CaseChange.JOINED, CaseChange.ATTACHED})
 
 
+async def keep_to_indexes(connection: AsyncConnection) -> None:
+    """Begins a transaction of review's."""
+    await connection.execute(INDEXED)
+
+
 async def clock(connection: AsyncConnection) -> datetime:
     """The database's clock at this moment."""
     at: datetime = (await connection.execute(CLOCK)).scalar_one()

@@ -6,7 +6,7 @@ head pass one another by.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,11 +18,14 @@ from schemas.vocabulary import CaseState
 from services.review.events import Change, change_id
 from services.review.leasing import Lease, LeaseLost, Terms
 from services.review.ordering import CANDIDATES, IMMEDIATE, Head, in_order, is_overdue_turn, longest_overdue
-from services.review.store.changes import INDEXED, clock, put_ready, record
-from services.review.store.leases import leases_of
+from services.review.store.changes import clock, keep_to_indexes, put_ready, record
+from services.review.store.leases import lease_now, leases_of
 
 # The name that changes made by the clock rather than by a person carry.
 ITSELF = "review"
+
+# The moment at which no heads at all are compared.
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 # How many expired leases are put back at once.
 SWEEP_CASES = 100
@@ -33,9 +36,12 @@ SELECT case_id FROM leases WHERE reviewer = :reviewer AND expires_at > statement
 ORDER BY claimed_at, case_id LIMIT :most
 """)
 
+# Whether a lease has ended and its case is not put back yet.
+ENDED = text("SELECT EXISTS (SELECT 1 FROM leases WHERE expires_at <= statement_timestamp())")
+
 # The first case of every queue, class and target: one step into the index each, however many wait behind.
 HEADS = text("""
-SELECT h.queue, h.class, h.target_seconds, first.rank_from, first.due_at, first.case_id
+SELECT h.queue, h.class, h.target_seconds, first.rank_from, first.due_at, first.case_id, statement_timestamp()
 FROM heads AS h
 CROSS JOIN LATERAL (
     SELECT r.rank_from, r.due_at, r.case_id FROM ready AS r
@@ -47,7 +53,8 @@ WHERE CAST(:queues AS text[]) IS NULL OR h.queue = ANY(CAST(:queues AS text[]))
 
 # The first to fall due below P0, of every queue.
 FIRST_DUE = text("""
-SELECT q.queue, first.class, first.target_seconds, first.rank_from, first.due_at, first.case_id
+SELECT q.queue, first.class, first.target_seconds, first.rank_from, first.due_at, first.case_id,
+       statement_timestamp()
 FROM (SELECT DISTINCT queue FROM heads) AS q
 CROSS JOIN LATERAL (
     SELECT r.class, r.target_seconds, r.rank_from, r.due_at, r.case_id FROM ready AS r
@@ -140,16 +147,22 @@ class Claimant:
 
 
 async def own_cases(connection: AsyncConnection, reviewer: str, most: int) -> list[UUID]:
-    """The cases that a reviewer holds now."""
-    await connection.execute(INDEXED)
+    """The cases that a reviewer holds now, the oldest first."""
     return list((await connection.execute(OWN, {"reviewer": reviewer, "most": most})).scalars())
 
 
+async def any_ended(connection: AsyncConnection) -> bool:
+    """Whether there is something to sweep."""
+    return bool((await connection.execute(ENDED)).scalar_one())
+
+
 async def claim_next(connection: AsyncConnection, claimant: Claimant, terms: Terms) -> UUID | None:
-    """Gives the claimant the next case; None when none waits that they may have."""
-    await connection.execute(INDEXED)
+    """Gives the claimant the next case; None when none waits that they may have.
+
+    One case a transaction: a claim waits for a P0 case that a batch has in hand, and must not hold another meanwhile.
+    """
     queues = {"queues": None if claimant.queues is None else list(claimant.queues)}
-    heads = in_order(await _heads(connection, HEADS, queues), await clock(connection))
+    heads = in_order(*await _heads(connection, HEADS, queues))
     immediate = [head for head in heads if head.priority == IMMEDIATE]
     for head in immediate:
         row = await _lock(connection, LOCK_BY_RANK, head, claimant) or await _lock(
@@ -160,7 +173,7 @@ async def claim_next(connection: AsyncConnection, claimant: Claimant, terms: Ter
     if len(heads) == len(immediate):
         return None
     if is_overdue_turn((await connection.execute(TURN)).scalar_one()):
-        first = longest_overdue(await _heads(connection, FIRST_DUE, queues), await clock(connection))
+        first = longest_overdue(*await _heads(connection, FIRST_DUE, queues))
         row = await _lock(connection, LOCK_BY_DUE, first, claimant) if first else None
         if row:
             return await _give(connection, row, claimant, terms)
@@ -224,7 +237,7 @@ async def release(connection: AsyncConnection, token: UUID, reviewer: str) -> UU
 
 async def sweep(connection: AsyncConnection) -> int:
     """Puts cases with ended leases back into the queue, at most `SWEEP_CASES` of them; how many it found."""
-    await connection.execute(INDEXED)
+    await keep_to_indexes(connection)
     rows = (await connection.execute(LOCK_EXPIRED, {"most": SWEEP_CASES})).all()
     if not rows:
         return 0
@@ -253,8 +266,12 @@ async def sweep(connection: AsyncConnection) -> int:
     return len(rows)
 
 
-async def _heads(connection: AsyncConnection, query: TextClause, queues: dict[str, list[str] | None]) -> Sequence[Head]:
-    return [Head(*row) for row in await connection.execute(query, queues)]
+async def _heads(
+    connection: AsyncConnection, query: TextClause, queues: dict[str, list[str] | None]
+) -> tuple[list[Head], datetime]:
+    """The heads, and the moment at which they are compared."""
+    rows = (await connection.execute(query, queues)).all()
+    return [Head(*row[:-1]) for row in rows], rows[0][-1] if rows else _NEVER
 
 
 async def _lock(connection: AsyncConnection, query: TextClause, head: Head, claimant: Claimant) -> Row[Any] | None:
@@ -298,16 +315,15 @@ async def _give(connection: AsyncConnection, row: Row[Any], claimant: Claimant, 
 
 async def _held(connection: AsyncConnection, token: UUID, reviewer: str) -> tuple[Row[Any], Lease, datetime]:
     """The case, locked, and the lease that a reviewer holds on it by this token."""
-    await connection.execute(INDEXED)
+    await keep_to_indexes(connection)
     case_id = (await connection.execute(OF_TOKEN, {"token": token})).scalar_one_or_none()
     if case_id is None:
         raise LeaseLost(token)
     row = (await connection.execute(LOCK_CASE, {"case_id": case_id})).one()
-    at = await clock(connection)
-    leases = await leases_of(connection, [case_id])
-    if not leases or not leases[0].held_by(reviewer, token) or not leases[0].alive(at):
+    lease, at = await lease_now(connection, case_id)
+    if lease is None or not lease.held_by(reviewer, token) or not lease.alive(at):
         raise LeaseLost(token)
-    return row, leases[0], at
+    return row, lease, at
 
 
 async def _take_back(connection: AsyncConnection, changes: Sequence[Change]) -> None:

@@ -15,8 +15,8 @@ from schemas.vocabulary import CaseState, SourceKind
 from services.review.decision import Proposal, Settled, digest, judge
 from services.review.events import Change, Made, decision_messages
 from services.review.leasing import Lease
-from services.review.store.changes import INDEXED, clock, record
-from services.review.store.leases import leases_of
+from services.review.store.changes import keep_to_indexes, record
+from services.review.store.leases import lease_now
 from services.runtime.outbox import enqueue
 
 # One case with what its decision must carry, locked.
@@ -76,20 +76,23 @@ async def decide(connection: AsyncConnection, proposal: Proposal) -> Decided:
         CaseUnknown: no such case.
         Refusal: the proposal may not be carried out; its kinds are in `decision.py`.
     """
-    await connection.execute(INDEXED)
+    await keep_to_indexes(connection)
     row = (await connection.execute(LOCK_CASE, {"case_id": proposal.case_id})).one_or_none()
     if row is None:
         raise CaseUnknown(proposal.case_id)
-    at = await clock(connection)
-    held = await leases_of(connection, [proposal.case_id])
-    there = (await connection.execute(DECISION, {"case_id": proposal.case_id})).one_or_none()
-    settled = None if there is None else Settled(there.lease, there.reviewer, there.digest)
-    lease = judge(proposal, state=CaseState(row.state), settled=settled, lease=held[0] if held else None, at=at)
+    lease, at = await lease_now(connection, proposal.case_id)
+    settled = await _settled(connection, proposal.case_id) if row.state == CaseState.DECIDED else None
+    lease = judge(proposal, state=CaseState(row.state), settled=settled, lease=lease, at=at)
     if lease is not None:
         return await _carry_out(connection, proposal, lease, row, at)
     first = (await connection.execute(DECISION, {"case_id": proposal.case_id})).one()
     finding = Finding(verdict=first.verdict, violates=first.violates, actions=first.actions, reason=first.reason)
     return Decided(first.decision_id, first.case_id, first.lease, finding, first.reviewer, first.decided_at)
+
+
+async def _settled(connection: AsyncConnection, case_id: UUID) -> Settled:
+    there = (await connection.execute(DECISION, {"case_id": case_id})).one()
+    return Settled(there.lease, there.reviewer, there.digest)
 
 
 async def _carry_out(

@@ -18,7 +18,7 @@ from schemas.vocabulary import CaseState
 from services.review.events import Change
 from services.review.joining import Arrival, Known, OpenCase, Plan, Step, planned, sift
 from services.review.leasing import Terms
-from services.review.store.changes import INDEXED, clock, put_heads, put_ready, record
+from services.review.store.changes import clock, keep_to_indexes, put_heads, put_ready, record
 from services.review.store.late import answer_late, lock_decided
 from services.review.store.leases import cut_leases
 from services.review.store.standings import add_joins, last_decided, lock_open, open_cases
@@ -85,7 +85,7 @@ async def take_in(
         terms: how long held leases last once P0 joins.
         late_report_days: how long a decision answers late reports.
     """
-    await connection.execute(INDEXED)
+    await keep_to_indexes(connection)
     known = await _known(connection, arrivals)
     sifted = sift(arrivals, known)
     if not sifted.accepted:

@@ -15,6 +15,13 @@ SELECT case_id, token, fence, reviewer, claimed_at, expires_at, claimed_event, e
 FROM leases WHERE case_id = ANY(CAST(:case_ids AS uuid[]))
 """)
 
+# The lease of a case whose row is locked, if it has one, beside the clock at this moment.
+OF_CASE_NOW = text("""
+SELECT clock_timestamp(), l.case_id, l.token, l.fence, l.reviewer, l.claimed_at, l.expires_at, l.claimed_event,
+       l.ends_by
+FROM (SELECT CAST(:case_id AS uuid) AS case_id) AS wanted LEFT JOIN leases AS l ON l.case_id = wanted.case_id
+""")
+
 # Brings ends forward.
 CUT = text("""
 UPDATE leases SET expires_at = n.expires_at, ends_by = n.ends_by
@@ -29,6 +36,12 @@ async def leases_of(connection: AsyncConnection, case_ids: Sequence[UUID]) -> li
     if not case_ids:
         return []
     return [Lease(*row) for row in await connection.execute(OF_CASES, {"case_ids": list(case_ids)})]
+
+
+async def lease_now(connection: AsyncConnection, case_id: UUID) -> tuple[Lease | None, datetime]:
+    """The lease of a case, if any, and the database's clock, both after the case's lock was had."""
+    at, *lease = (await connection.execute(OF_CASE_NOW, {"case_id": case_id})).one()
+    return (Lease(*lease) if lease[0] else None), at
 
 
 async def cut_leases(

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.review.overload import Load
-from services.review.store.changes import INDEXED
+from services.review.store.changes import keep_to_indexes
 from services.runtime.outbox import Message, enqueue
 
 # What came and what was decided below P0 in the last hour, and the earliest due time that waits there.
@@ -29,7 +29,7 @@ WHERE alarms.raised_at <= excluded.raised_at - interval '1 hour'
 
 async def load(connection: AsyncConnection) -> Load:
     """The last hour below P0."""
-    await connection.execute(INDEXED)
+    await keep_to_indexes(connection)
     return Load(*(await connection.execute(LOAD)).one())
 
 

@@ -25,7 +25,7 @@ from services.review.answers import (
 )
 from services.review.events import label
 from services.review.ordering import CLASSES
-from services.review.store.changes import INDEXED
+from services.review.store.changes import keep_to_indexes
 
 REPORTS_SHOWN = 100
 HISTORY_SHOWN = 500
@@ -137,6 +137,7 @@ _REPORT_STATES = {CaseState.QUEUED: "queued", CaseState.CLAIMED: "in_review", Ca
 
 async def cases(connection: AsyncConnection, case_ids: Sequence[UUID]) -> list[CaseAnswer]:
     """Whole cases in the order asked for; unknown ids are left out."""
+    await keep_to_indexes(connection)
     return [case for _, case in await _whole(connection, case_ids)]
 
 
@@ -164,7 +165,7 @@ async def page(
     most: int,
 ) -> list[CaseSummary]:
     """Cases by filter, newest first, behind a place; no states or classes means all of them."""
-    await connection.execute(INDEXED)
+    await keep_to_indexes(connection)
     opened_at, case_id = before or _BEGINNING
     wanted: dict[str, object] = {
         "states": list(states or CaseState),
@@ -199,7 +200,7 @@ async def queues(connection: AsyncConnection) -> list[QueueAnswer]:
 
 async def report(connection: AsyncConnection, report_id: UUID) -> ReportAnswer | None:
     """Where one report stands; None while no case has it."""
-    await connection.execute(INDEXED)
+    await keep_to_indexes(connection)
     row = (await connection.execute(REPORT, {"report_id": report_id})).one_or_none()
     if row is None:
         return None
@@ -225,7 +226,6 @@ async def counts(connection: AsyncConnection) -> dict[str, int]:
 async def _whole(connection: AsyncConnection, case_ids: Sequence[UUID]) -> list[tuple[Row[Any], CaseAnswer]]:
     if not case_ids:
         return []
-    await connection.execute(INDEXED)
     wanted = {"case_ids": list(case_ids)}
     rows = {row.case_id: row for row in await connection.execute(CASES, wanted)}
     history: dict[UUID, list[Happening]] = defaultdict(list)
