@@ -25,6 +25,7 @@ COMMANDS = {
     "up": Entry("up", "command", "Start the embedded stack."),
     "down": Entry("down", "command", "Stop what `up` started; data stays."),
     "status": Entry("status", "command", "How services, queues and lags fare."),
+    "demo": Entry("demo", "command", "Show the main job: thousands of reports, and a police report past them."),
     "import": Entry("import_", "command", "Put reports from a file on the public lane."),
     "source": Entry("source", "command", "Police, trusted flaggers and government: add, list, suspend."),
     "attester": Entry("attester", "command", "Keys of backends that attest reports themselves."),
