@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.runtime.batch import place_of, safe_message
+from services.runtime.decoding import safe_message
 from services.runtime.problems import BodyTooLarge, Unprocessable
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -85,12 +85,9 @@ def checked(raw: bytes, model: type[ModelT]) -> ModelT:
 
 
 def errors_of(details: Sequence[Any], prefix: Sequence[str] = ()) -> list[dict[str, object]]:
-    """Pydantic's errors as place and message, at most twenty, without any input."""
+    """Pydantic's errors as place and message, at most twenty, without any input but the names of unknown fields."""
     return [
-        {
-            "loc": ".".join([*prefix, place]) if (place := place_of(d["loc"], d["type"])) != "value" else "body",
-            "msg": safe_message(d["type"], d["msg"]),
-        }
+        {"loc": ".".join([*prefix, *map(str, d["loc"])]) or "body", "msg": safe_message(d["type"], d["msg"])}
         for d in details[:_MOST_ERRORS_TOLD]
     ]
 

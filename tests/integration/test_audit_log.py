@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.topics import TOPICS, topic_named
 from services.audit.app import UNITS
 from services.audit.leaf import UNREADABLE, commitment
-from services.runtime.broker import Message, create_topics
+from services.runtime.administration import create_topics
+from services.runtime.broker import Message
 from services.runtime.clock import SystemClock
 from services.runtime.migrate import upgrade
 from services.runtime.process import Process

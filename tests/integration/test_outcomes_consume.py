@@ -19,7 +19,8 @@ from schemas.source import SOURCE_CHANGED, Source, SourceChanged
 from services.outcomes import store
 from services.outcomes.app import UNITS
 from services.outcomes.consume import Outcomes
-from services.runtime.broker import Message, Reader, Record, create_topics
+from services.runtime.administration import create_topics
+from services.runtime.broker import Message, Reader, Record
 from services.runtime.migrate import upgrade
 from services.runtime.outbox import event_bytes
 from services.runtime.process import Process

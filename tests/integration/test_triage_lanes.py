@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.activity import AlertRaised
 from schemas.triage import ReportTriaged, Triaged
-from services.runtime.broker import Message, Reader, create_topics
+from services.runtime.administration import create_topics
+from services.runtime.broker import Message, Reader
 from services.runtime.clock import SystemClock
 from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
 from services.runtime.migrate import upgrade

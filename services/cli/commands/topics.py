@@ -10,7 +10,7 @@ from services.cli.errors import CliError
 from services.cli.options import data_option, json_option
 from services.cli.output import emit
 from services.cli.tables import table_of
-from services.runtime import broker
+from services.runtime import administration
 from services.runtime.problems import Problem
 from services.runtime.settings import Settings
 
@@ -19,7 +19,9 @@ def _run(settings: Settings, *, create: bool, as_json: bool) -> None:
     if not settings.kafka:
         raise CliError("no broker is named; give JUBAO_KAFKA, or --data of a stack that is up")
     try:
-        found = asyncio.run(broker.create_topics(settings) if create else broker.topic_standing(settings))
+        found = asyncio.run(
+            administration.create_topics(settings) if create else administration.topic_standing(settings)
+        )
     except Problem as problem:
         raise CliError("the broker does not answer; check JUBAO_KAFKA and that it is up") from problem
     rows = [{"topic": t.name, "partitions": t.partitions, "ok": not t.what, "detail": t.what} for t in found]

@@ -23,7 +23,8 @@ from fastapi import FastAPI
 from services.cli.stack.ports import free_port
 from services.intake.app import UNITS
 from services.intake.keys import base64url, source_key_id
-from services.runtime.broker import Reader, Record, create_topics
+from services.runtime.administration import create_topics
+from services.runtime.broker import Reader, Record
 from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
 from services.runtime.migrate import upgrade
 from services.runtime.outbox import Message

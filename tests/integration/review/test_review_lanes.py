@@ -17,8 +17,9 @@ from services.review.app import UNITS
 from services.review.decision import Proposal
 from services.review.desk import Desk
 from services.review.leasing import Terms
+from services.runtime.administration import create_topics
 from services.runtime.auth import Caller
-from services.runtime.broker import Message, Reader, Record, create_topics
+from services.runtime.broker import Message, Reader, Record
 from services.runtime.migrate import upgrade
 from services.runtime.process import Process
 from services.runtime.settings import Settings
