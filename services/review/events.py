@@ -126,19 +126,44 @@ def case_message(change: Change) -> Message:
 
 
 def decision_messages(
-    made: Made, reports: Sequence[AnsweredReport], *, at: datetime, cause_id: UUID, late: bool
+    made: Made, reports: Sequence[AnsweredReport], *, cause_id: UUID, first: int, parts: int
 ) -> list[Message]:
     """The records of a decision, for `decisions.v1`: one for each 500 reports that it answers.
 
     Args:
         made: the decision.
-        reports: what this message answers: all reports of the case, or those that came late.
-        at: the event's time: of the decision, or of the late answer.
-        cause_id: the claim of the lease, or the first late report's triaged event.
-        late: whether these reports came after the decision.
+        reports: those of its case that these parts answer; all parts but the last are full.
+        cause_id: the claim of the lease.
+        first: the number of the first of these parts, from 1.
+        parts: how many the decision has.
     """
-    parts = parts_of(reports, REPORTS_A_PART)
-    shared: dict[str, object] = {
+    shared = _shared(made, late=False, parts=parts)
+    return [
+        _part(made, shared, number, part, ("part", str(number)), at=made.decided_at, cause_id=cause_id)
+        for number, part in enumerate(parts_of(reports, REPORTS_A_PART), start=first)
+    ]
+
+
+def late_messages(made: Made, reports: Sequence[AnsweredReport], *, at: datetime, cause_id: UUID) -> list[Message]:
+    """The records that answer late reports with a decision there is; their parts count by themselves.
+
+    Args:
+        made: the decision.
+        reports: those that came late.
+        at: when they are answered.
+        cause_id: the first one's triaged event.
+    """
+    cut = parts_of(reports, REPORTS_A_PART)
+    shared = _shared(made, late=True, parts=len(cut))
+    # They are told apart by the report each begins with: a case can be answered late many times.
+    return [
+        _part(made, shared, number, part, ("late", str(part[0].report_id)), at=at, cause_id=cause_id)
+        for number, part in enumerate(cut, start=1)
+    ]
+
+
+def _shared(made: Made, *, late: bool, parts: int) -> dict[str, object]:
+    return {
         "decision_id": made.decision_id,
         "case_id": made.case_id,
         "content_id": made.content_id,
@@ -148,19 +173,26 @@ def decision_messages(
         "finding": made.finding.model_dump(mode="json", exclude_none=True),
         "decided_by": made.decided_by,
         "decided_at": _text(made.decided_at),
-        "parts": len(parts),
+        "parts": parts,
         "late": late,
     }
-    messages = []
-    for number, part in enumerate(parts, start=1):
-        # A late answer's parts are told apart by the report each begins with: a case can be answered late many times.
-        stage = ("late", str(part[0].report_id)) if late else ("part", str(number))
-        event_id = derived_id(made.decision_id, *stage)
-        data = {**shared, "part": number, "reports": [_answered(report) for report in part]}
-        value = _event(MADE, data, case_id=made.case_id, event_id=event_id, at=at, cause_id=cause_id)
-        key = str(made.case_id).encode()
-        messages.append(Message(DECISIONS.name, key, value, event_id, cause_id, _headers(made.trace)))
-    return messages
+
+
+def _part(
+    made: Made,
+    shared: Mapping[str, object],
+    number: int,
+    reports: Sequence[AnsweredReport],
+    stage: tuple[str, str],
+    *,
+    at: datetime,
+    cause_id: UUID,
+) -> Message:
+    event_id = derived_id(made.decision_id, *stage)
+    data = {**shared, "part": number, "reports": [_answered(report) for report in reports]}
+    value = _event(MADE, data, case_id=made.case_id, event_id=event_id, at=at, cause_id=cause_id)
+    key = str(made.case_id).encode()
+    return Message(DECISIONS.name, key, value, event_id, cause_id, _headers(made.trace))
 
 
 def alarm(load: Load, event_id: UUID) -> Message:

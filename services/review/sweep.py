@@ -1,4 +1,4 @@
-"""Looks after the queue without being asked: puts ended leases back at once, and watches for overload."""
+"""Looks after the queue without being asked: ended leases, the later parts of large decisions, overload."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.vocabulary import AlertCode
 from services.review.events import alarm
-from services.review.store import claims
+from services.review.store import claims, decisions
 from services.review.store import overload as figures
 from services.runtime.database import Connection, Database, DatabaseError
 from services.runtime.health import Health
@@ -69,6 +69,7 @@ class Sweeper:
         while True:
             try:
                 found = await self._database.transact(claims.sweep)
+                more = await self._database.transact(decisions.publish_rest)
                 if found:
                     log.info("leases_swept", count=found)
                 if monotonic() - self._looked_at >= _OVERLOAD_EVERY_SECONDS:
@@ -77,8 +78,8 @@ class Sweeper:
                         log.warning("overload")
                 self._trouble = ""
             except (DatabaseAway, DatabaseError) as error:
-                found = 0
+                found, more = 0, False
                 self._trouble = f"leases that ended are not put back: {type(error).__name__}"
                 log.warning("sweep_failed", error=type(error).__name__)
-            if found < claims.SWEEP_CASES:
+            if found < claims.SWEEP_CASES and not more:
                 await asyncio.sleep(_EVERY_SECONDS)

@@ -11,7 +11,7 @@ from schemas.activity import AlertRaised
 from schemas.case import CaseChange, CaseEvent
 from schemas.decision import REPORTS_A_PART, AnsweredReport, DecisionMade, Finding
 from schemas.vocabulary import Action, AlertCode, CaseState, SourceKind
-from services.review.events import Change, Made, alarm, case_message, decision_messages
+from services.review.events import Change, Made, alarm, case_message, decision_messages, late_messages
 from services.review.overload import Load
 from services.runtime.outbox import event_bytes
 
@@ -85,21 +85,22 @@ def test_a_change_is_written_as_the_model_writes_it(change: Change) -> None:
 def test_a_decision_is_cut_into_parts_of_five_hundred(count: int) -> None:
     """Each part is a valid event of at most 500 reports; together they answer every report once."""
     reports = answered(count)
-    messages = decision_messages(MADE, reports, at=AT, cause_id=UUID(int=7), late=False)
+    parts = -(-count // REPORTS_A_PART)
+    messages = decision_messages(MADE, reports, cause_id=UUID(int=7), first=1, parts=parts)
     events = [DecisionMade.model_validate_json(message.value) for message in messages]
     assert [r for event in events for r in event.data.reports] == reports
     assert [event.data.part for event in events] == list(range(1, len(events) + 1))
-    assert {event.data.parts for event in events} == {len(events)} == {-(-count // REPORTS_A_PART)}
+    assert {event.data.parts for event in events} == {len(events)} == {parts}
     assert len({event.id for event in events}) == len(events)
     assert all(event.data.finding == MADE.finding and not event.data.late for event in events)
 
 
 def test_late_answers_have_ids_of_their_own() -> None:
     """Two late answers with one decision, and the decision itself, are three events; the same one again is the same."""
-    whole = decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=False)
-    one = decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=True)
-    other = decision_messages(MADE, answered(2)[1:], at=AT, cause_id=UUID(int=7), late=True)
-    again = decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=True)
+    whole = decision_messages(MADE, answered(1), cause_id=UUID(int=7), first=1, parts=1)
+    one = late_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7))
+    other = late_messages(MADE, answered(2)[1:], at=AT, cause_id=UUID(int=7))
+    again = late_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7))
     assert len({whole[0].event_id, one[0].event_id, other[0].event_id}) == 3
     assert one[0].event_id == again[0].event_id
     assert DecisionMade.model_validate_json(one[0].value).data.late
@@ -107,7 +108,7 @@ def test_late_answers_have_ids_of_their_own() -> None:
 
 def test_records_continue_the_reports_trace() -> None:
     """A record's traceparent has the trace of the report behind it and a span of its own."""
-    headers = dict(decision_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7), late=False)[0].headers)
+    headers = dict(late_messages(MADE, answered(1), at=AT, cause_id=UUID(int=7))[0].headers)
     assert headers["content-type"] == b"application/cloudevents+json"
     assert headers["traceparent"].split(b"-")[1] == b"a" * 32
     assert headers["traceparent"] != MADE.trace

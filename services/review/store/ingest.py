@@ -5,7 +5,7 @@ about a dozen statements. Open cases are locked by content id before anything is
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -33,12 +33,12 @@ WHERE report_id = ANY(CAST(:report_ids AS uuid[]))
 # moment is not inserted, and the count tells.
 ADD_REPORTS = text("""
 INSERT INTO reports (report_id, case_id, event_id, digest, attested, lane, class, received_at, source_kind, source_id,
-                     reporter, data)
+                     reporter, data, late)
 SELECT * FROM unnest(
     CAST(:report_id AS uuid[]), CAST(:case_id AS uuid[]), CAST(:event_id AS uuid[]), CAST(:digest AS text[]),
     CAST(:attested AS boolean[]), CAST(:lane AS text[]), CAST(:class AS smallint[]),
     CAST(:received_at AS timestamptz[]), CAST(:source_kind AS text[]), CAST(:source_id AS text[]),
-    CAST(:reporter AS bytea[]), CAST(:data AS text[]))
+    CAST(:reporter AS bytea[]), CAST(:data AS text[]), CAST(:late AS boolean[]))
 ON CONFLICT DO NOTHING
 """)
 
@@ -119,7 +119,7 @@ async def _write(
     if not await open_cases(connection, new, opening, at):
         await connection.execute(AGAIN)
     past = await lock_decided(connection, {case_id for _, case_id in plan.late})
-    await _put_reports(connection, placed, replaced)
+    await _put_reports(connection, placed, replaced, {row.case_id for row in past})
     reporters = await _put_reporters(connection, firsts, placed, replaced)
     await add_joins(connection, old, reporters)
     moved = [case for case in plan.cases.values() if case.standing is not case.before]
@@ -135,7 +135,10 @@ async def _write(
 
 
 async def _put_reports(
-    connection: AsyncConnection, placed: Sequence[tuple[Arrival, UUID]], replaced: Mapping[UUID, Known]
+    connection: AsyncConnection,
+    placed: Sequence[tuple[Arrival, UUID]],
+    replaced: Mapping[UUID, Known],
+    decided: Collection[UUID],
 ) -> None:
     fresh: list[tuple[Arrival, UUID]] = []
     for arrival, case_id in placed:
@@ -153,6 +156,7 @@ async def _put_reports(
     rows = [_report(arrival) for arrival, _ in fresh]
     columns: dict[str, list[object]] = {name: [row[name] for row in rows] for name in rows[0]}
     columns["case_id"] = [case_id for _, case_id in fresh]
+    columns["late"] = [case_id in decided for _, case_id in fresh]
     result = await connection.execute(ADD_REPORTS, columns)
     if result.rowcount != len(fresh):
         await connection.execute(AGAIN)

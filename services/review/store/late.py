@@ -13,7 +13,7 @@ from schemas.case import CaseChange
 from schemas.decision import AnsweredReport, Finding
 from schemas.envelope import derived_id
 from schemas.vocabulary import CaseState, SourceKind
-from services.review.events import Change, Made, decision_messages
+from services.review.events import Change, Made, late_messages
 from services.review.joining import Arrival, Known
 from services.review.store.changes import record
 from services.review.store.standings import count_joins
@@ -73,7 +73,7 @@ async def answer_late(
             for a in arrivals
         ]
         cause = arrivals[0].event_id
-        await enqueue(connection, decision_messages(made_of(row), answered, at=at, cause_id=cause, late=True))
+        await enqueue(connection, late_messages(made_of(row), answered, at=at, cause_id=cause))
 
 
 def made_of(row: Row[Any]) -> Made:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from schemas.decision import DecisionMade
+from services.review.store import decisions
 from services.review.sweep import Sweeper
 
 FINDING = {"verdict": "illegal", "violates": "Art. 1", "actions": ["remove"], "reason": "seen"}
@@ -92,6 +93,28 @@ class TestDecisions:
         assert (last["change"], last["from"], last["to"], last["why"]) == ("decided", "claimed", "decided", "illegal")
         assert case["lease"] is None
         assert await bench.claim() == []
+
+    async def test_a_hot_items_decision_is_published_in_bounded_steps(self, bench: Any, make: Any) -> None:
+        """Of 11,300 reports 5,000 are answered with the decision, the rest step by step, each once, late ones apart."""
+        arrivals = [make(content="v_1") for _ in range(11_300)]
+        for start in range(0, len(arrivals), 2_000):
+            await bench.take(*arrivals[start : start + 2_000])
+        assert (await bench.decide(await bench.next())).status_code == 201
+        late = make(content="v_1", received_at=arrivals[6_000].received_at)
+        await bench.take(late)
+        steps = 0
+        while await bench.database.transact(decisions.publish_rest):
+            steps += 1
+        assert steps == 2
+        rows = await bench.rows("SELECT value FROM outbox WHERE topic = 'decisions.v1' ORDER BY id")
+        parts = [DecisionMade.model_validate_json(row["value"]).data for row in rows]
+        timely = [p for p in parts if not p.late]
+        assert [p.part for p in timely] == list(range(1, 24))
+        assert {p.parts for p in timely} == {23}
+        answered = [r.report_id for p in timely for r in p.reports]
+        assert len(answered) == len(arrivals)
+        assert set(answered) == {a.report_id for a in arrivals}
+        assert [r.report_id for p in parts if p.late for r in p.reports] == [late.report_id]
 
     async def test_the_same_again_gets_the_first_answer(self, bench: Any, make: Any) -> None:
         """A repetition answers 201 with the first decision and publishes nothing more; another one is a 409."""

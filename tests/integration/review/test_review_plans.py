@@ -80,7 +80,12 @@ QUERIES = {
     "decided cases": (standings.LAST_DECIDED, {"contents": ["v_1", "v_2"]}, "cases_decided"),
     "known reports": (ingest.KNOWN, {"report_ids": []}, "reports_pkey"),
     "reports of a case": (queries.REPORTS, {"case_ids": [], "most": 100}, "reports_of_case"),
-    "answered reports": (decisions.ANSWERED, {"case_id": UUID(int=1)}, "reports_of_case"),
+    "answered reports": (
+        decisions.ANSWERED,
+        {"case_id": UUID(int=1), "after": decisions._BEFORE_ALL[0], "after_id": UUID(int=0), "most": 5_000},
+        "reports_of_case",
+    ),
+    "unpublished decisions": (decisions.UNPUBLISHED, {}, "decisions_unpublished"),
     "history": (queries.HISTORY, {"case_ids": [], "most": 100}, "history_pkey"),
     "page of an item": (
         queries.PAGE_OF_CONTENT,

@@ -80,6 +80,8 @@ CREATE TABLE reports (
     source_id text,
     reporter bytea NOT NULL CHECK (octet_length(reporter) = 16),
     data text NOT NULL,
+    -- came after its case was decided, and was answered by itself
+    late boolean NOT NULL,
     CHECK (class > 0 OR attested)
 )
 """
@@ -194,11 +196,19 @@ CREATE TABLE decisions (
     reviewer text NOT NULL,
     decided_at timestamptz NOT NULL,
     digest bytea NOT NULL CHECK (octet_length(digest) = 32),
-    event_id uuid NOT NULL,
+    -- how it is published: caused by which claim, in how many parts, how many of them are out, up to which report
+    cause_id uuid NOT NULL,
+    parts integer NOT NULL CHECK (parts >= 1),
+    published integer NOT NULL CHECK (published BETWEEN 1 AND parts),
+    published_received_at timestamptz NOT NULL,
+    published_report_id uuid NOT NULL,
     CHECK ((verdict = 'no_violation') = (violates IS NULL AND cardinality(actions) = 0)),
     CHECK (verdict = 'no_violation' OR (violates IS NOT NULL AND cardinality(actions) > 0))
 )
 """
+
+# Decisions on hot items whose later parts are still to be published; hardly ever holds a row.
+_DECISIONS_UNPUBLISHED = "CREATE INDEX decisions_unpublished ON decisions (decided_at) WHERE published < parts"
 
 # When each alarm was last raised, so that it is raised once an hour however many processes look.
 _ALARMS = "CREATE TABLE alarms (code text PRIMARY KEY, raised_at timestamptz NOT NULL)"
@@ -213,6 +223,6 @@ def upgrade() -> None:
     for statement in (
         _CASES, _CASES_OPEN, _CASES_DECIDED, _CASES_BY_STATE, _REPORTS, _REPORTS_OF_CASE, _CASE_REPORTERS,
         _READY, _READY_BY_RANK, _READY_BY_DUE, _HEADS, _LEASES, _LEASES_BY_END, _LEASES_BY_REVIEWER,
-        _HISTORY, _HISTORY_BY_TIME, _DECISIONS, _ALARMS, _TURNS,
+        _HISTORY, _HISTORY_BY_TIME, _DECISIONS, _DECISIONS_UNPUBLISHED, _ALARMS, _TURNS,
     ):  # fmt: skip
         op.execute(statement)
