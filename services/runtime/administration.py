@@ -15,6 +15,8 @@ from services.runtime.problems import BrokerAway
 from services.runtime.settings import Settings
 
 _ADMIN_SECONDS = 20
+_SHOWN_SECONDS = 15
+_SHOWN_PAUSE_SECONDS = 0.1
 
 
 async def cluster_id(settings: Settings) -> str:
@@ -101,7 +103,17 @@ async def create_topics(settings: Settings) -> list[TopicStanding]:
             small = {t.name: _partitions(t, settings) for t in kept if described[t.name] < _partitions(t, settings)}
             if small:
                 await admin.create_partitions({name: NewPartitions(total_count=count) for name, count in small.items()})
-    return await topic_standing(settings)
+    return await _shown(settings)
+
+
+async def _shown(settings: Settings) -> list[TopicStanding]:
+    """The standing once it is right: a broker knows of a topic a moment after its controller has made it."""
+    deadline = asyncio.get_running_loop().time() + _SHOWN_SECONDS
+    while True:
+        standings = await topic_standing(settings)
+        if not any(standing.what for standing in standings) or asyncio.get_running_loop().time() > deadline:
+            return standings
+        await asyncio.sleep(_SHOWN_PAUSE_SECONDS)
 
 
 def _partitions(topic: Topic, settings: Settings) -> int:
