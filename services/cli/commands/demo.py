@@ -10,7 +10,7 @@ from services.cli.demo import crowd, desk, trail
 from services.cli.demo.failure import NotAsPromised
 from services.cli.demo.police import Officer, officer_of
 from services.cli.demo.sample import ordinary_reports
-from services.cli.demo.shown import Story, told
+from services.cli.demo.shown import Story, how_to_go_on, told
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, progress, say, status
 from services.runtime.logs import silence
@@ -43,7 +43,9 @@ def command(seed: int, data: Path | None, *, as_json: bool) -> None:
     ordinary = crowd.queued(data, reports, before, found)
     say(f"{ordinary.waiting:,} cases wait. Now a police report ...")
     story = _police_report(data, officer, seed=seed, ordinary=ordinary, sent=sent, begun=begun)
-    emit(story.as_dict(), json=as_json, table=lambda: told(story, data, settings.public_url))
+    emit(story.as_dict(), json=as_json, table=lambda: told(story))
+    if not as_json:
+        click.echo(how_to_go_on(story, data, settings.public_url))
 
 
 def _police_report(

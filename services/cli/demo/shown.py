@@ -1,6 +1,7 @@
 """How the demonstration is told: a table of what the services answered, the log's entries, and how to go on."""
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -70,23 +71,42 @@ class Story:
         }
 
 
-def told(story: Story, data: Path | None, http: str) -> "RenderableType":
-    """The whole, for a person."""
+def told(story: Story) -> "RenderableType":
+    """What was found, for a person."""
     from rich.console import Group  # noqa: PLC0415 -- slow to import, for people only
+    from rich.text import Text  # noqa: PLC0415 -- likewise
 
     known = "" if story.crowd.new else " They were in before, and a report is queued once: none of them is new."
     return Group(
-        f"Sent {story.sent:,} ordinary reports of seed {story.seed}, then one police report.{known}",
-        "",
+        Text(f"Sent {story.sent:,} ordinary reports of seed {story.seed}, then one police report.{known}\n"),
         table_of(_steps(story), ("step", "answer", "time UTC", "after")),
-        "",
-        f"{story.case['class']} because {_inputs(story.case['ruling'])}.",
-        f"From the 202 to the claim's answer, by this command's own watch: {story.claim_seconds:.3f} s.",
-        "",
-        f"What the log has of report {story.report_id}:",
+        Text(f"\n{story.case['class']} because {_inputs(story.case['ruling'])}."),
+        Text(f"From the 202 to the claim's answer, by this command's own watch: {story.claim_seconds:.3f} s.\n"),
+        Text(f"What the log has of report {story.report_id}:"),
         table_of([_entry(entry) for entry in story.entries]),
-        "",
-        _how_to_go_on(story, data, http),
+    )
+
+
+def how_to_go_on(story: Story, data: Path | None, http: str) -> str:
+    """Commands to copy, each on a line of its own however narrow the terminal is."""
+    jubao = _program()
+    where = f" --data {shlex.quote(str(data))}" if data is not None else ""
+    headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
+    finding = '{"lease": "LEASE", "verdict": "no_violation", "reason": "..."}'
+    return "\n".join(
+        (
+            "",
+            f"Jubao runs at {http}. To go on, as the reviewer {story.reviewer}:",
+            f"  TOKEN=$({jubao} token {story.reviewer}{where})",
+            f"  curl -s {headers} -d '{{\"max\": 1}}' {http}/review/v1/claims",
+            f"  curl -s {headers} -d '{finding}' {http}/review/v1/cases/CASE/decisions",
+            "As an auditor, as the platform, as who keeps it running:",
+            f"  {jubao} audit search --report-id {story.report_id}{where}",
+            f"  {jubao} import FILE --format jsonl{where}",
+            f"  {jubao} status{where}",
+            f"  {jubao} down{where}",
+            f"The last one stops it. Its data stays, and `{jubao} up --detach{where}` finds it again.",
+        )
     )
 
 
@@ -126,25 +146,6 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         "what": entry["type"].removeprefix("jubao.").removesuffix(".v1"),
         "actor": entry["actor"],
     }
-
-
-def _how_to_go_on(story: Story, data: Path | None, http: str) -> str:
-    jubao = _program()
-    where = f" --data {data}" if data is not None else ""
-    headers = '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
-    finding = '{"lease": "LEASE", "verdict": "no_violation", "reason": "..."}'
-    return "\n".join(
-        (
-            f"Jubao runs at {http}. To go on:",
-            f"  TOKEN=$({jubao} token {story.reviewer}{where})",
-            f"  curl -s {headers} -d '{{\"max\": 1}}' {http}/review/v1/claims",
-            f"  curl -s {headers} -d '{finding}' {http}/review/v1/cases/CASE/decisions",
-            f"  {jubao} audit search --report-id {story.report_id}{where}",
-            f"  {jubao} import FILE --format jsonl{where}",
-            f"  {jubao} status{where}",
-            f"  {jubao} down{where}        stops it; its data stays, and `{jubao} up{where}` finds it again",
-        )
-    )
 
 
 def _program() -> str:
