@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _FACTS = ("id", "state", "class", "queue", "content_id", "report_count", "reporter_count", "opened_at", "due_at")
 _REPORTED = ("report_id", "class", "received_at", "category", "channel")
-_HAPPENED = ("at", "actor", "change", "from", "to", "class", "why", "fence", "expires_at")
+_HAPPENED = ("at", "actor", "change", "to", "class", "why", "fence")
+_TO_THE_SECOND = 19
 _DECIDED = ("verdict", "violates", "actions", "reason", "decided_by", "decided_at")
 
 
@@ -37,14 +38,26 @@ def _tables(case: dict[str, Any]) -> "RenderableType":
     ruling = case["ruling"]
     facts = {name: case[name] for name in _FACTS} | {"rule": f"{ruling['policy']} {ruling['version']} {ruling['rule']}"}
     parts: list[RenderableType] = [
-        table_of([{"fact": name, "value": value} for name, value in facts.items()]),
+        table_of([{"fact": name, "value": value} for name, value in _readable(facts).items()]),
         "",
-        table_of(case["reports"], _REPORTED),
+        table_of([_readable(report) for report in case["reports"]], _REPORTED),
         "",
-        table_of(case["history"], _HAPPENED),
+        table_of([_readable(happening) for happening in case["history"]], _HAPPENED),
     ]
     for name in ("decision", "previous"):
         if case[name]:
-            found = [{name: key, "value": case[name][key]} for key in _DECIDED]
+            decided = _readable(case[name])
+            found = [{name: key, "value": decided[key]} for key in _DECIDED]
             parts += ["", table_of(found)]
     return Group(*parts)
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its times to the second, and its lists as words."""
+    shown = dict(row)
+    for name, value in row.items():
+        if name.endswith("at") and isinstance(value, str):
+            shown[name] = value[:_TO_THE_SECOND].replace("T", " ")
+        elif isinstance(value, list):
+            shown[name] = ", ".join(map(str, value))
+    return shown
