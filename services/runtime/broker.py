@@ -344,7 +344,10 @@ class Reader:
             BrokerAway: it does not answer.
         """
         wanted = [TopicPartition(p.topic, p.partition) for p in places]
+        client = self._consumer._client  # noqa: SLF001 -- there is no public way
         try:
+            # Of a topic that it does not know the client asks a tenth of a second late, and of one after the other.
+            await asyncio.gather(*(client.add_topic(topic) for topic in {p.topic for p in places}))
             found = await self._consumer.end_offsets(wanted)
         except (KafkaError, OSError) as error:
             raise BrokerAway from error
