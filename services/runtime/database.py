@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -89,6 +89,7 @@ class Database:
     def __init__(self, settings: Settings, service: str) -> None:
         self.service = service
         self._patience_seconds = settings.answer_timeout_seconds
+        self._given_up: set[asyncio.Task[Any]] = set()
         self._engine: AsyncEngine = create_async_engine(
             make_url(settings.database.get_secret_value()).set(drivername="postgresql+asyncpg"),
             pool_size=settings.database_pool,
@@ -134,9 +135,20 @@ class Database:
         Raises:
             DatabaseAway: the database did not answer within the time a caller is kept waiting.
         """
+        return await self._in_time(self._repeated(work))
+
+    async def answers(self) -> bool:
+        """Whether the database answers a question now."""
+        try:
+            await self._in_time(self._ping())
+        except (DatabaseAway, SQLAlchemyError):
+            return False
+        return True
+
+    async def _repeated(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
         for attempt in range(_MOST_TRIES):
             try:
-                async with asyncio.timeout(self._patience_seconds), self._engine.begin() as connection:
+                async with self._engine.begin() as connection:
                     return await work(connection)
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 fault = fault_of(error)
@@ -147,14 +159,35 @@ class Database:
                 await asyncio.sleep(pause_seconds(attempt, _FIRST_PAUSE_SECONDS, 1.0))
         raise AssertionError  # pragma: no cover -- the last attempt returns or raises
 
-    async def answers(self) -> bool:
-        """Whether the database answers a question now."""
+    async def _ping(self) -> None:
         try:
-            async with asyncio.timeout(self._patience_seconds), self._engine.connect() as connection:
+            async with self._engine.connect() as connection:
                 await connection.execute(PING)
-        except (SQLAlchemyError, OSError, TimeoutError):
-            return False
-        return True
+        except (OSError, TimeoutError) as error:
+            raise DatabaseAway from error
+
+    async def _in_time(self, doing: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """What is done, or DatabaseAway when the time is over.
+
+        A connection whose server is silent takes seconds to give up; that happens behind the caller's back.
+        """
+        task = asyncio.ensure_future(doing)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._patience_seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            task.cancel()
+            self._given_up.add(task)
+            task.add_done_callback(self._forget)
+            raise DatabaseAway
+        return task.result()
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._given_up.discard(task)
+        if not task.cancelled():
+            task.exception()  # marks it as seen: the caller was told that the database is away
 
     async def close(self) -> None:
         """Gives all connections back."""
