@@ -1,6 +1,6 @@
 """Field types that refuse what a database or a reader would choke on: NUL, surrogates, endless text, vague times."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 # pydantic itself refuses lone surrogates; NUL is legal JSON and legal Unicode, and PostgreSQL takes it in no column.
 _WITHOUT_NUL = r"^[^\x00]*$"
+_NO_OFFSET = timedelta(0)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 # Near the end of the calendar a time may have no year in UTC, and then no written form either.
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -36,7 +37,8 @@ def _plausible(value: datetime) -> datetime:
 
 
 def _as_text(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    moment = value if value.utcoffset() == _NO_OFFSET else value.astimezone(UTC)
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 # One written form for each moment: two spellings of one time give the same bytes, so the same report is the same.

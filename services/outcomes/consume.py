@@ -40,7 +40,7 @@ class Outcomes:
 
     group = "outcomes"
     topics: tuple[Topic, ...] = (topics.DECISIONS, topics.SOURCES)
-    wait_milliseconds = 50
+    wait_milliseconds = 100
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

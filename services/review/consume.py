@@ -59,12 +59,12 @@ class Triages:
 
 def flagged(settings: Settings) -> Triages:
     """The flagged lane: small batches at once rather than full ones later."""
-    return Triages(topics.TRIAGE_FLAGGED, "review.flagged", 10, settings)
+    return Triages(topics.TRIAGE_FLAGGED, "review.flagged", 40, settings)
 
 
 def public(settings: Settings) -> Triages:
     """The public lane."""
-    return Triages(topics.TRIAGE_PUBLIC, "review.public", 50, settings)
+    return Triages(topics.TRIAGE_PUBLIC, "review.public", 100, settings)
 
 
 def arrival_of(event: ReportTriaged, value: bytes, traceparent: bytes | None = None) -> Arrival:
