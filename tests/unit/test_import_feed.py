@@ -106,9 +106,9 @@ async def test_a_broker_away_tells_how_many_it_took() -> None:
 
 
 async def test_a_rate_bounds_reports_a_second() -> None:
-    """A hundred reports at 400 a second go in three chunks, the last of them a fifth of a second after the first."""
+    """A hundred reports at 400 a second go in three chunks and take a quarter of a second."""
     broker, begun = Broker(), time.monotonic()
     await Feed(broker, rate=400).send(many(100))
-    assert time.monotonic() - begun >= 0.19
+    assert time.monotonic() - begun >= 0.25
     assert broker.calls == 3
     assert len(broker.taken) == 100

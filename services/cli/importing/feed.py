@@ -79,9 +79,10 @@ class Feed:
         sending: set[asyncio.Task[int]] = set()
         while chunk := list(islice(found, self._chunk_reports())):
             reports = self._sorted_out(chunk)
-            if self.rate is not None:
-                await asyncio.sleep(begun + sent / self.rate - loop.time())
             sent += len(chunk)
+            if self.rate is not None:
+                # A chunk goes when its last report may: at no moment have more gone than the rate allows.
+                await asyncio.sleep(begun + sent / self.rate - loop.time())
             if len(sending) >= _MOST_CHUNKS:
                 done, sending = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
                 await self._settle(done, sending)
