@@ -28,6 +28,7 @@ def flood(stack: Stack) -> Iterator[None]:
     seed = random.Random(20_261_123)
     stack.produce("reports.public.v1", records.ordinary(seed, WAITING, "flood"))
     stack.settle()
+    _clear_immediate(stack)
     stop = threading.Event()
 
     def more() -> None:
@@ -41,6 +42,13 @@ def flood(stack: Stack) -> Iterator[None]:
     yield
     stop.set()
     thread.join()
+
+
+def _clear_immediate(stack: Stack) -> None:
+    """Decides the P0 cases that earlier tests left: each of these tests looks for its own at the head."""
+    with stack.http("early-reviewer", "reviewer") as reviewer:
+        while any(q["class"] == "P0" and q["waiting"] for q in reviewer.get("/review/v1/queues").json()):
+            assert decide(reviewer, first_claim(reviewer)).status_code == 201
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,7 @@ GOOD: dict[str, dict[str, Row]] = {
         "reports": {
             "report_id": _id(2), "case_id": _id(1), "event_id": _id(3), "digest": "d" * 64, "attested": False,
             "lane": "public", "class": 3, "received_at": AT, "source_kind": "user", "reporter": b"r" * 16, "data": "{}",
+            "late": False,
         },
         "case_reporters": {"case_id": _id(1), "reporter": b"r" * 16},
         "ready": {
@@ -90,7 +91,8 @@ GOOD: dict[str, dict[str, Row]] = {
         "decisions": {
             "decision_id": _id(6), "case_id": _id(1), "lease": _id(4), "fence": 1, "verdict": "illegal",
             "violates": "某法第一条", "actions": ["remove"], "reason": "理由。", "reviewer": "lin", "decided_at": AT,
-            "digest": b"d" * 32, "event_id": _id(7),
+            "digest": b"d" * 32, "cause_id": _id(7), "parts": 2, "published": 1, "published_received_at": AT,
+            "published_report_id": _id(2),
         },
         "alarms": {"code": "overload", "raised_at": AT},
     },
@@ -222,6 +224,8 @@ BAD: list[tuple[str, str, Row, str]] = [
     ("review", "decisions", {"reason": None}, NULL),
     ("review", "decisions", {"digest": b"d"}, CHECK),
     ("review", "decisions", {"fence": 0}, CHECK),
+    ("review", "decisions", {"parts": 0, "published": 0}, CHECK),
+    ("review", "decisions", {"published": 3}, CHECK),
     ("triage", "policies", {"policy": ""}, CHECK),
     ("triage", "policies", {"version": ""}, CHECK),
     ("triage", "policies", {"sha256": "A" * 64}, CHECK),
