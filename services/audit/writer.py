@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from services.audit import store
+from services.runtime.background import Background
 from services.runtime.database import Database, pause_seconds
 from services.runtime.health import Health, Worker
 from services.runtime.logs import logger
@@ -16,7 +16,7 @@ _WATCH_SECONDS = 1.0
 _MOST_PAUSE_SECONDS = 5.0
 
 
-class OneWriter:
+class OneWriter(Background):
     """Runs a worker while this process alone holds the turn to write; until then it waits and says so.
 
     The turn keeps two writers from taking batches from each other. That the log has one order does not rest on it: an
@@ -27,31 +27,17 @@ class OneWriter:
         make: a new worker for each turn.
     """
 
-    name = "audit.consume"
-
     def __init__(self, database: Database, make: Callable[[], Worker]) -> None:
+        super().__init__("audit.consume")
         self._database, self._make = database, make
-        self._task: asyncio.Task[None] | None = None
         self._worker: Worker | None = None
         self._waits_for = "waits for its turn to write"
         self._standby = False
 
-    async def start(self) -> None:
-        """Begins to wait for the turn."""
-        self._task = asyncio.create_task(self._run(), name=self.name)
-
-    async def stop(self) -> None:
-        """Finishes the batch in hand and gives the turn away."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-
     def health(self) -> Health:
         """The worker's; without one, healthy only if another process is known to write."""
-        if self._task is None or self._task.done():
-            return Health(healthy=False, detail="the log's writer does not run")
+        if trouble := self._stopped_for():
+            return Health(healthy=False, detail=trouble)
         if self._worker is not None:
             return self._worker.health()
         return Health(healthy=self._standby, detail=self._waits_for)

@@ -1,7 +1,6 @@
 """Makes intake's own key known on the registry's topic, once, before anything attested by it is sent."""
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from schemas.topics import SOURCES
@@ -12,6 +11,7 @@ from services.intake.forms import OWN_NAME
 from services.intake.refusals import NotAnnounced
 from services.intake.registry import tell_attester
 from services.intake.store import AttesterRow, Connection
+from services.runtime.background import Background
 from services.runtime.clock import Clock
 from services.runtime.database import Database, pause_seconds
 from services.runtime.health import Health
@@ -24,34 +24,20 @@ _LOOK_SECONDS: Final = 0.05
 _MOST_PAUSE_SECONDS: Final = 5.0
 
 
-class Announcement:
+class Announcement(Background):
     """Puts the key's record into the outbox if no process did before, and watches it leave.
 
     Whoever is about to attest waits for it: an attestation by a key that the registry does not know yet would cost the
     report its lane.
     """
 
-    name = "intake.announcement"
-
     def __init__(self, database: Database, key: AttestingKey, clock: Clock, *, patience_seconds: float) -> None:
+        super().__init__("intake.announcement")
         self._database = database
         self._key = key
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._made = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begins; does not wait for the engines."""
-        self._task = asyncio.create_task(self._run(), name=self.name)
-
-    async def stop(self) -> None:
-        """Gives up, if it is not done yet."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     def health(self) -> Health:
         """Unhealthy until the key is known."""

@@ -1,12 +1,12 @@
 """Forgets what nobody can ask for again, a few rows at a time so that no report waits behind it."""
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from services.intake import store
 from services.intake.reception import REPEAT_KEPT
+from services.runtime.background import Background
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.health import Health
@@ -26,32 +26,18 @@ _MOST_ROWS: Final = 1_000
 _MOST_ROUNDS: Final = 100
 
 
-class Sweeper:
+class Sweeper(Background):
     """Deletes expired nonces, idempotency keys, submissions and counted days."""
 
-    name = "intake.sweeper"
-
     def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__("intake.sweeper")
         self._database = database
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begins to sweep, now and every minute."""
-        self._task = asyncio.create_task(self._run(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stops; what is left is for the next run."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     def health(self) -> Health:
         """Healthy while it runs; a sweep that failed is made up for by the next."""
-        runs = self._task is not None and not self._task.done()
-        return Health(healthy=runs, detail="" if runs else "the sweeper does not run")
+        trouble = self._stopped_for()
+        return Health(healthy=not trouble, detail=trouble)
 
     async def sweep(self, most_rows: int = _MOST_ROWS) -> int:
         """Deletes all that has expired, up to a bound; how many rows."""

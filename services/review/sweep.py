@@ -1,7 +1,6 @@
 """Looks after the queue without being asked: ended leases, the later parts of large decisions, overload."""
 
 import asyncio
-from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -9,6 +8,7 @@ from schemas.vocabulary import AlertCode
 from services.review.events import alarm
 from services.review.store import claims, decisions
 from services.review.store import overload as figures
+from services.runtime.background import Background
 from services.runtime.database import Connection, Database, DatabaseError
 from services.runtime.health import Health
 from services.runtime.identity import new_id
@@ -21,38 +21,23 @@ _EVERY_SECONDS: Final = 0.25
 _OVERLOAD_EVERY_SECONDS: Final = 60.0
 
 
-class Sweeper:
+class Sweeper(Background):
     """Runs beside the HTTP app. Several may run: each takes the cases that no other has in hand.
 
     Args:
         database: review's.
     """
 
-    name = "review.sweeper"
-
     def __init__(self, database: Database) -> None:
+        super().__init__("review.sweeper")
         self._database = database
-        self._task: asyncio.Task[None] | None = None
         self._trouble = ""
         self._looked_at = 0.0
 
-    async def start(self) -> None:
-        """Begins to sweep."""
-        self._task = asyncio.create_task(self._run(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stops; a sweep in hand is rolled back and done by the next."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-
     def health(self) -> Health:
         """Unhealthy when it does not run, or while the database is away."""
-        if self._task is None or self._task.done():
-            return Health(healthy=False, detail="the sweeper does not run")
-        return Health(healthy=not self._trouble, detail=self._trouble)
+        trouble = self._stopped_for() or self._trouble
+        return Health(healthy=not trouble, detail=trouble)
 
     async def watch_load(self) -> bool:
         """Raises the overload alarm if it is due; whether it did."""

@@ -21,7 +21,7 @@ from services.runtime.database import Database, Fault, constraint_of, fault_of, 
 from services.runtime.dead import Refused, Rejection, bury
 from services.runtime.decoding import decode_event
 from services.runtime.health import Health
-from services.runtime.logs import logger
+from services.runtime.logs import logger, where_raised
 from services.runtime.problems import Unavailable
 from services.runtime.settings import Settings
 
@@ -354,10 +354,7 @@ def _told(error: Exception, group: str) -> str:
     name = f"{type(error).__name__} {sqlstate(error)}".strip()
     if isinstance(error, Unavailable) or fault_of(error) is not Fault.BROKEN:
         return f"waits for an engine: {name}"
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "nowhere"
+    where = where_raised(error)
     log.error("batch_failed", group=group, error=name, where=where)
     return f"a batch fails with {name} at {where}"
 

@@ -66,3 +66,11 @@ def library_logger(name: str) -> logging.Logger:
     made = logging.getLogger(name)  # noqa: TID251 -- the one place that may
     made.setLevel(logging.WARNING)
     return made
+
+
+def where_raised(error: BaseException) -> str:
+    """File and line where an error was raised: what may be told of one whose text could quote a row or a body."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "nowhere"

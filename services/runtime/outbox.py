@@ -6,7 +6,6 @@ rows taken. One relay a service, by advisory lock, keeps the order of each key.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime import metrics
+from services.runtime.background import Background
 from services.runtime.broker import Message, Publisher
 from services.runtime.database import Database, pause_seconds
 from services.runtime.health import Health
@@ -121,32 +121,18 @@ def waves(rows: Sequence[_Waiting]) -> list[list[_Waiting]]:
     return [*cut, current] if current else cut
 
 
-class Relay:
+class Relay(Background):
     """Publishes a service's outbox, oldest first, for as long as it holds the service's relay lock."""
 
     def __init__(self, database: Database, publisher: Publisher) -> None:
-        self.name = f"{database.service}.relay"
+        super().__init__(f"{database.service}.relay")
         self._database, self._publisher = database, publisher
-        self._task: asyncio.Task[None] | None = None
         self._trouble = ""
 
-    async def start(self) -> None:
-        """Begins to watch the outbox."""
-        self._task = asyncio.create_task(self._run(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stops between two waves; what was not acknowledged stays in the outbox."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-
     def health(self) -> Health:
-        """Unhealthy while an engine is away, or when the task has ended."""
-        if self._task is None or self._task.done():
-            return Health(healthy=False, detail="the relay does not run")
-        return Health(healthy=not self._trouble, detail=self._trouble)
+        """Unhealthy while an engine is away, or when it does not run."""
+        trouble = self._stopped_for() or self._trouble
+        return Health(healthy=not trouble, detail=trouble)
 
     async def _run(self) -> None:
         attempt = 0

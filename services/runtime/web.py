@@ -20,7 +20,7 @@ from services.runtime.auth import Caller, require
 from services.runtime.bodies import BodyBound, body, errors_of
 from services.runtime.deadweb import dead_router
 from services.runtime.health import Worker
-from services.runtime.logs import logger
+from services.runtime.logs import logger, where_raised
 from services.runtime.problems import Problem, Unprocessable
 from services.runtime.process import Process, health_of
 from services.runtime.standing import lag_of
@@ -155,10 +155,7 @@ async def _answer_http(_: Request, error: Exception) -> Response:
 
 
 async def _answer_defect(request: Request, error: Exception) -> Response:
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    where = where_raised(error)
     # The error's text may quote a body or a row; where it happened is what an engineer needs.
     log.error("request_failed", service=request.app.state.service, error=type(error).__name__, where=where)
     return _problem_response(

@@ -5,13 +5,13 @@ the topic's present end before anybody calls it unknown.
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
 from schemas.source import ATTESTER_CHANGED, SOURCE_CHANGED, AttesterChanged, SourceChanged
 from schemas.topics import SOURCES
+from services.runtime.background import Background
 from services.runtime.batch import Refused, decode_event
 from services.runtime.broker import Place, Reader, Record
 from services.runtime.database import pause_seconds
@@ -36,17 +36,16 @@ class _Kind(BaseModel):
     type: str
 
 
-class Registry:
+class Registry(Background):
     """A worker that keeps `book` at the topic's end. Whoever asks the book starts after this worker has started."""
 
     def __init__(self, settings: Settings) -> None:
-        self.name = "triage.registry"
+        super().__init__("triage.registry")
         self.book = SourceBook()
         self._settings = settings
         self._reader: Reader | None = None
         self._reached: dict[Place, int] = {}
         self._moved = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
         self._trouble = ""
 
     async def start(self) -> None:
@@ -56,7 +55,7 @@ class Registry:
             Unavailable: the broker does not answer, or has no such topic yet.
         """
         await self._open()
-        self._task = asyncio.create_task(self._follow(), name=self.name)
+        await super().start()
         try:
             await self._reach_end(_START_SECONDS)
         except Unavailable:
@@ -66,17 +65,13 @@ class Registry:
 
     async def stop(self) -> None:
         """Stops reading."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await super().stop()
         await self._close()
 
     def health(self) -> Health:
         """Unhealthy while the topic cannot be read."""
-        if self._task is None or self._task.done():
-            return Health(healthy=False, detail="the registry is not followed")
+        if trouble := self._stopped_for():
+            return Health(healthy=False, detail=trouble)
         return Health(healthy=not self._trouble, detail=self._trouble or f"{len(self.book)} entries")
 
     async def catch_up(self) -> None:
@@ -114,7 +109,7 @@ class Registry:
             reader, self._reader = self._reader, None
             await reader.stop()
 
-    async def _follow(self) -> None:
+    async def _run(self) -> None:
         attempt = 0
         while True:
             try:
