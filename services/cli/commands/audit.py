@@ -9,9 +9,10 @@ import click
 from services.cli.client import client
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, say
-from services.cli.tables import table_of
+from services.cli.tables import is_uuid, table_of
 
 _PAGE = 1_000
+_SHORT_ID = 8
 # What of an entry's detail a person reads first, in this order; the rest is in --json.
 _TOLD = ("class", "rule", "verdict", "actions", "why", "code", "change", "reason")
 
@@ -53,7 +54,7 @@ def search(data: Path | None, *, as_json: bool, limit: int, since: str | None, u
 
 
 def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry in the width of a terminal: no year, and of the report the beginning of its id."""
+    """An entry in the width of a terminal: no year, and of an id its beginning; `--json` has them whole."""
     detail = entry["detail"]
     told = [
         ", ".join(value) if isinstance(value, list) else str(value) for name in _TOLD if (value := detail.get(name))
@@ -62,7 +63,7 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
         "index": entry["index"],
         "time": entry["time"][5:19],
         "what": entry["type"].removeprefix("jubao.").removesuffix(".v1"),
-        "actor": entry["actor"],
-        "report": entry.get("report_id", "-")[:8],
+        "actor": entry["actor"][:_SHORT_ID] if is_uuid(entry["actor"]) else entry["actor"],
+        "report": entry.get("report_id", "-")[:_SHORT_ID],
         "told": " ".join(dict.fromkeys(told)),
     }

@@ -1,7 +1,6 @@
 """`jubao staff`: the local accounts that tokens are made for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -9,10 +8,10 @@ from services.cli.errors import CliError, explained
 from services.cli.options import data_directory, data_option, json_option
 from services.cli.output import emit
 from services.cli.stack.directory import DataDirectory
-from services.runtime.issuer import Role, StaffAccount, StaffFile, StaffRefused
+from services.cli.tables import table_of
+from services.runtime.issuer import Role, StaffFile, StaffRefused
 
-if TYPE_CHECKING:
-    from rich.table import Table
+_COLUMNS = ("name", "role", "source")
 
 
 def staff_file(data: Path | None) -> StaffFile:
@@ -43,7 +42,7 @@ def add(name: str, role: str, source: str | None, data: Path | None, *, as_json:
         account = staff_file(data).add(name, Role(role), source)
     except StaffRefused as refused:
         raise CliError(str(refused)) from refused
-    emit(account.as_dict(), json=as_json, table=lambda: _table([account]))
+    emit(account.as_dict(), json=as_json, table=lambda: table_of([account.as_dict()], _COLUMNS))
 
 
 @command.command("list")
@@ -52,13 +51,5 @@ def add(name: str, role: str, source: str | None, data: Path | None, *, as_json:
 def list_(data: Path | None, *, as_json: bool) -> None:
     """Show all accounts."""
     accounts = staff_file(data).all()
-    emit([account.as_dict() for account in accounts], json=as_json, table=lambda: _table(accounts))
-
-
-def _table(accounts: list[StaffAccount]) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 -- slow to import, for people only
-
-    table = Table("name", "role", "source")
-    for account in accounts:
-        table.add_row(account.name, account.role, account.source or "")
-    return table
+    rows = [account.as_dict() for account in accounts]
+    emit(rows, json=as_json, table=lambda: table_of(rows, _COLUMNS))
