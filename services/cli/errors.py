@@ -122,7 +122,7 @@ class NotReady(StackError):
     def __init__(self, name: str, what: str, log: Path) -> None:
         self.name = name
         self.log = log
-        super().__init__(f"The service process {name} {what}; see {log}.")
+        super().__init__(f"The service process {name} {what}; the last lines of {log} say why.")
 
 
 class AlreadyRunning(StackError):

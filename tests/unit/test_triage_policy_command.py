@@ -16,7 +16,9 @@ def test_good_policy_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFix
     file = tmp_path / "policy.yaml"
     file.write_text(DEFAULT, encoding="utf-8")
     assert run(["policy", "check", str(file)]) == 0
-    assert "policy default, version 1: 8 rules" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "policy default, version " in said
+    assert said.endswith("no mistake\n")
 
 
 def test_each_mistake_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
