@@ -60,7 +60,7 @@ def show(topic: str, partition: int, offset: int, data: Path | None, *, as_json:
                 continue
             emit(found, json=as_json, table=partial(table_of, [found]))
             return
-    raise CliError(f"nothing died at {topic}[{partition}]@{offset}; `jubao dead list` names all that is open")
+    raise CliError(f"Nothing died at {topic}[{partition}]@{offset}; `jubao dead list` names all that is open.")
 
 
 @command.command()
@@ -87,7 +87,7 @@ def replay(place: tuple[str, ...], data: Path | None, *, as_json: bool) -> None:
                 advance(len(answer["replayed"]))
                 body = answer["next"]
     if place and not replayed and not waiting:
-        raise CliError("nothing died there; `jubao dead list` names all that is open")
+        raise CliError("Nothing died there; `jubao dead list` names all that is open.")
     result = {"replayed": len(replayed), "waiting": len(waiting), "letters": replayed}
     emit(result, json=as_json, table=lambda: f"{len(replayed)} sent again, {len(waiting)} still on their way")
 

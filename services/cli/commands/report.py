@@ -39,11 +39,29 @@ _OF_CONTENT = {
     help="Its private key.",
 )  # fmt: skip
 @click.option("--content-id", required=True, metavar="ID", help="The platform's id of the item.")
-@click.option("--category", required=True, type=click.Choice([word.value for word in Category]), metavar="CATEGORY")
+@click.option(
+    "--category",
+    required=True,
+    type=click.Choice([word.value for word in Category]),
+    metavar="CATEGORY",
+    help="What is wrong, as violence or scams_and_fraud.",
+)
 @click.option("--explanation", required=True, metavar="TEXT", help="What is wrong with it.")
 @click.option("--legal-ground", required=True, metavar="TEXT", help="Law and article.")
-@click.option("--content-type", type=click.Choice([word.value for word in ContentType]), default="video")
-@click.option("--channel", type=click.Choice([word.value for word in Channel]), default="police_one_click")
+@click.option(
+    "--content-type",
+    type=click.Choice([word.value for word in ContentType]),
+    default="video",
+    show_default=True,
+    help="What kind of thing the item is.",
+)
+@click.option(
+    "--channel",
+    type=click.Choice([word.value for word in Channel]),
+    default="police_one_click",
+    show_default=True,
+    help="How it was made.",
+)
 @click.option("--region", metavar="CODE", help="Where the item is shown or its author is, as CN-31.")
 @click.option("--territory", metavar="CODE", help="Where the matter belongs, if elsewhere.")
 @click.option("--keyword", help="child_sexual_abuse, imminent_harm, terrorism, or free text.")
