@@ -21,6 +21,7 @@ from services.runtime.identity import new_id
 from services.runtime.migrate import runtime_tables
 from services.runtime.outbox import Relay
 from services.runtime.settings import Settings
+from services.runtime.standing import lag_of
 
 _INSERT = text("INSERT INTO seen SELECT * FROM unnest(CAST(:bodies AS text[]))")
 
@@ -200,6 +201,32 @@ async def test_transaction_markers_are_not_taken_for_losses(bench: Bench) -> Non
 
     await until(done)
     await consumer.stop()
+
+
+async def test_what_is_no_record_is_no_lag(bench: Bench) -> None:
+    """A topic that ends in a transaction's marker, or in what was taken back, is done; one more record is lag again."""
+    database = bench.database()
+    consumer = BatchConsumer(bench.settings, database, Notes(bench.schema, (bench.topic,)))
+    await consumer.start()
+    producer = AIOKafkaProducer(bootstrap_servers=bench.settings.kafka, transactional_id=bench.schema)
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_and_wait(bench.topic.name, b"note 0", partition=0)
+    await producer.begin_transaction()
+    await producer.send_and_wait(bench.topic.name, b"never", partition=1)
+    await producer.abort_transaction()
+    await producer.stop()
+
+    async def lag() -> int:
+        return (await lag_of(bench.settings, database, (bench.topic,)))[bench.topic.name]
+
+    async def done() -> bool:
+        return [r[0] for r in await bench.execute("SELECT body FROM seen")] == ["note 0"] and await lag() == 0
+
+    await until(done)
+    await consumer.stop()
+    await bench.send([b"one", b"two", b"three"])
+    assert await lag() >= 3
 
 
 async def test_process_that_lost_its_partitions_writes_nothing(bench: Bench) -> None:
