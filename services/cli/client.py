@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from services.cli.errors import CliError, NothingRuns
 from services.cli.options import data_directory
 from services.cli.stack.directory import DataDirectory
+from services.cli.stack.services import WEB
 from services.cli.stack.state import StackState, read_state
 from services.runtime.settings import Settings
 
@@ -46,6 +47,24 @@ def settings_for(data: Path | None) -> Settings:
     found |= {name: str(getattr(directory, place)) for name, place in _FILES.items()}
     explicit = {} if data is not None else given.model_dump(include=given.model_fields_set - {"data"})
     return Settings(**{**given.model_dump(), **found, **explicit, "data": directory.root})
+
+
+def settings_in_force(data: Path | None) -> Settings:
+    """The settings that the running stack's web process was started with; without one, what settings here say."""
+    state = running_stack(data)
+    process = next((slot.process for slot in state.slots if slot.name == WEB and slot.process), None) if state else None
+    lives = process.process() if process else None
+    if lives is None:
+        return settings_for(data)
+    started_with = lives.environ()
+    # Defaults are given too: this command's own environment has no say in what runs.
+    return Settings(
+        **{
+            name: started_with.get(f"JUBAO_{name.upper()}", field.get_default())
+            for name, field in Settings.model_fields.items()
+        }
+        | {"data": DataDirectory.of(data_directory(data)).root}
+    )
 
 
 class Refused(CliError):

@@ -122,3 +122,10 @@ def test_settings_are_shown_masked(stack: Stack) -> None:
     shown = stack.jubao("status", "--settings", "--json").stdout
     assert password not in shown
     assert json.loads(shown)["kafka"] == stack.answer["kafka"]
+
+
+def test_settings_shown_are_those_that_run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell would start a stack with is not what `status --settings` says of one that runs."""
+    runs = stack.ask("status", "--settings")
+    monkeypatch.setitem(stack.environment, "JUBAO_LEASE_SECONDS", "7")
+    assert stack.ask("status", "--settings") == runs

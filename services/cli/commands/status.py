@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from services.cli.client import settings_for
+from services.cli.client import settings_in_force
 from services.cli.errors import CliError
 from services.cli.options import data_option, json_option
 from services.cli.output import emit
@@ -20,7 +20,7 @@ from services.cli.tables import table_of
 def command(data: Path | None, *, show_settings: bool, as_json: bool) -> None:
     """Show services, lag, reports and queues; exit 1 where a part does not work."""
     if show_settings:
-        shown = settings_for(data).masked()
+        shown = settings_in_force(data).masked()
         emit(shown, json=as_json, table=lambda: table_of([{"setting": k, "value": v} for k, v in shown.items()]))
         return
     found = collect(data)
