@@ -381,24 +381,3 @@ class Reader:
             return int(await self._consumer.position(TopicPartition(place.topic, place.partition)))
         except (KafkaError, OSError) as error:
             raise BrokerAway from error
-
-    async def without_records(
-        self, stretches: Mapping[Place, tuple[int, int]], patience_seconds: float = 2.0
-    ) -> frozenset[Place]:
-        """The places whose stretch, from an offset up to and without another, holds no record that anyone can read.
-
-        The markers of a transactional producer have offsets too, and so has what it took back. A stretch that is not
-        read to its end within the patience counts as one with records.
-
-        Raises:
-            BrokerAway: it does not answer.
-        """
-        end = asyncio.get_running_loop().time() + patience_seconds
-        unread, empty = set(stretches), set[Place]()
-        self.read_from({place: first for place, (first, _) in stretches.items()})
-        while unread and asyncio.get_running_loop().time() < end:
-            read = await self.next_records(100)
-            unread -= {record.place for record in read if record.offset < stretches[record.place][1]}
-            empty |= {place for place in unread if await self.position(place) >= stretches[place][1]}
-            unread -= empty
-        return frozenset(empty)

@@ -25,11 +25,13 @@ from services.runtime.problems import Problem, Unprocessable
 from services.runtime.process import Process, health_of
 from services.runtime.standing import lag_of
 
-__all__ = ["application", "body"]
+__all__ = ["application", "body", "origin"]
 
 log = logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+# Anyone may send any word as a method, and every word would be a series that is kept for good.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 Counts = Callable[[AsyncConnection], Awaitable[Mapping[str, int]]]
 
 
@@ -76,6 +78,20 @@ def application(
     return app
 
 
+def origin(apps: Mapping[str, FastAPI]) -> FastAPI:
+    """One origin for several services: each under its prefix, and at the root where they and their descriptions are."""
+    root = FastAPI(title="Jubao", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @root.get("/")
+    async def index() -> dict[str, dict[str, str]]:
+        return {"services": {service: f"/{service}/openapi.json" for service in apps}}
+
+    for service, app in apps.items():
+        root.mount(f"/{service}", app)
+    root.add_exception_handler(HTTPException, _answer_http)
+    return root
+
+
 def _standing_routes(
     process: Process, service: str, workers: Sequence[Worker], counts: Counts, consumes: Sequence[Topic]
 ) -> APIRouter:
@@ -118,7 +134,8 @@ def _measured(service: str) -> Callable[[Request, Callable[[Request], Awaitable[
     async def measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         started = perf_counter()
         answer = await call_next(request)
-        metrics.REQUESTS.labels(service, request.method, str(answer.status_code)).inc()
+        method = request.method if request.method in _METHODS else "other"
+        metrics.REQUESTS.labels(service, method, str(answer.status_code)).inc()
         metrics.REQUEST_SECONDS.labels(service).observe(perf_counter() - started)
         return answer
 

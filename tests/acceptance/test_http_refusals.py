@@ -172,3 +172,13 @@ def test_engines_away(new_stack: Callable[..., Stack]) -> None:
     stack.settle()
     queued = {str(row[0]) for row in stack.sql("SELECT report_id FROM review.reports")}
     assert set(acknowledged) <= queued
+
+
+def test_the_origin_names_its_services(stack: Stack) -> None:
+    """The address that `up` prints says where each service is described; a wrong address is a problem document."""
+    services = httpx.get(stack.answer["http"]).raise_for_status().json()["services"]
+    assert set(services) == {"intake", "triage", "review", "outcomes", "audit"}
+    for address in services.values():
+        assert httpx.get(f"{stack.answer['http']}{address}").json()["openapi"].startswith("3.1")
+    lost = httpx.get(f"{stack.answer['http']}/nowhere")
+    assert (lost.status_code, lost.headers["content-type"]) == (404, "application/problem+json")

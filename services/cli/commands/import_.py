@@ -10,7 +10,7 @@ import click
 
 from schemas.report import Report
 from services.cli.client import settings_for
-from services.cli.errors import NothingRuns
+from services.cli.errors import CliError, NothingRuns
 from services.cli.importing.feed import Feed, Tally
 from services.cli.importing.formats import FORMATS, reports_of
 from services.cli.importing.refusal import Refusal
@@ -54,6 +54,8 @@ def command(file: Path, form: str, limit: int | None, rate: float | None, data: 
     seconds = round(time.monotonic() - begun, 3)
     answer = {"read": tally.read, "accepted": tally.accepted, "rejected": tally.rejected, "seconds": seconds}
     emit(answer, json=as_json, table=lambda: _sentence(answer))
+    if tally.rejected and not tally.accepted:
+        raise CliError(f"Nothing of {file} came in; is --format {form} right?")
 
 
 async def _send(

@@ -18,6 +18,7 @@ from services.runtime import logs, metrics
 from services.runtime.health import Worker
 from services.runtime.process import Process, StartRefused, health_of, run_workers, stop_signal
 from services.runtime.settings import Settings
+from services.runtime.web import origin
 
 # A caller who keeps a connection open must not hold up a stop.
 _GRACE_SECONDS = 5
@@ -86,10 +87,7 @@ async def _serve(settings: Settings, names: Sequence[str]) -> None:
     apps = {name.partition(".")[0]: unit.app for name, unit in made.items() if unit.app is not None}
     servers = []
     if apps:
-        root = FastAPI(title="Jubao", docs_url=None, redoc_url=None, openapi_url=None)
-        for service, app in apps.items():
-            root.mount(f"/{service}", app)
-        servers.append(_Server(_config(root, **_where(settings.bind))))
+        servers.append(_Server(_config(origin(apps), **_where(settings.bind))))
     if settings.health:
         servers.append(_Server(_config(_health_app(workers), **_where(settings.health))))
     running = [asyncio.create_task(server.serve()) for server in servers]
