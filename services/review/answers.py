@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.decision import Finding
 from schemas.envelope import Contract
@@ -36,6 +37,14 @@ class DecisionWish(Finding):
     """A finding, and the token of the lease that it is made by."""
 
     lease: UUID
+
+    @field_validator("violates", "reason")
+    @classmethod
+    def _says_something(cls, value: str | None) -> str | None:
+        # Here and not in the contract: what is on the topic already must stay readable.
+        if value is not None and not value.strip():
+            raise PydanticCustomError("blank", "spaces alone say nothing")
+        return value
 
     @property
     def finding(self) -> Finding:

@@ -144,6 +144,7 @@ class TestDecisions:
         "wrong",
         [
             {"verdict": "maybe"}, {"verdict": "no_violation"}, {"violates": None}, {"actions": []}, {"reason": ""},
+            {"reason": " \n"}, {"violates": " "},
             {"reason": "a\x00b"}, {"reason": "\ud800"}, {"actions": ["remove", "remove"]}, {"actions": ["burn"]},
             {"lease": "x"}, {"unknown": 1}, {"reason": "x" * 5_001}, {"violates": "x" * 201},
         ],
@@ -156,6 +157,11 @@ class TestDecisions:
         answer = await bench.decide(claim, {**FINDING, **wrong})
         assert answer.status_code == 422, answer.text
         assert await bench.rows("SELECT 1 FROM decisions") == []
+
+    async def test_a_made_up_method_is_no_series_of_its_own(self, bench: Any) -> None:
+        """Whoever calls with words of their own for methods does not fill the metrics."""
+        assert (await bench.client.request("NOSUCH", "/review/healthz")).status_code == 405
+        assert "NOSUCH" not in (await bench.client.get("/review/metrics")).text
 
     async def test_an_unknown_case_is_a_404(self, bench: Any) -> None:
         """Deciding or reading a case that is not there says so."""
