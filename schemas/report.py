@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.envelope import Contract, Event
@@ -128,10 +128,30 @@ def _check_subject(subject: str, report_id: UUID) -> None:
         raise PydanticCustomError("subject_differs", "subject must equal report_id")
 
 
+def _nothing(_: object) -> None:
+    return None
+
+
+def _id_or_nothing(value: object) -> object:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None
+
+
+# Producers of other systems use these names for ids of their own. That must not cost a report its queue: a correlation
+# that is no id is not kept, and what caused a report elsewhere is no event of ours.
+_PASSES = WithJsonSchema({"description": "A producer may use it for ids of its own."})
+Correlation = Annotated[UUID | None, BeforeValidator(_id_or_nothing), _PASSES]
+Foreign = Annotated[None, BeforeValidator(_nothing), _PASSES]
+
+
 class Submitted(Event[Report]):
-    """A report on the public lane."""
+    """A report on the public lane. It begins a story: there is no cause among our events."""
 
     type: Literal["jubao.report.submitted.v1"]
+    correlationid: Correlation = None
+    causationid: Foreign = None
 
     @model_validator(mode="after")
     def _subject_is_report(self) -> Self:
@@ -140,9 +160,11 @@ class Submitted(Event[Report]):
 
 
 class FlaggedSubmitted(Event[FlaggedReport]):
-    """A report on the flagged lane."""
+    """A report on the flagged lane. It begins a story, as on the public one."""
 
     type: Literal["jubao.report.submitted.v1"]
+    correlationid: Correlation = None
+    causationid: Foreign = None
 
     @model_validator(mode="after")
     def _subject_is_report(self) -> Self:
