@@ -29,9 +29,11 @@ def command() -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@data_option
 @json_option
-def check(file: Path, as_json: bool) -> None:  # noqa: FBT001 -- a flag of the command
+def check(file: Path, data: Path | None, *, as_json: bool) -> None:
     """Tell every mistake in FILE with its line; exit 0 where there is none, 1 otherwise."""
+    del data  # taken as by every command; a file is checked without a stack
     from services.triage import policy, policy_file  # noqa: PLC0415 -- CEL and YAML are slow to import
     from services.triage.mistake import PolicyRefused, PolicyUnreadable  # noqa: PLC0415
 
