@@ -161,10 +161,12 @@ def test_engines_away(new_stack: Callable[..., Stack]) -> None:
             tree = [p for v in victims for p in [v, *v.children(recursive=True)]]
             for process in tree:
                 process.suspend()
-            codes = [post(http).status_code for _ in range(2)]
+            try:
+                codes = [post(http).status_code for _ in range(2)]
+            finally:
+                for process in tree:
+                    process.resume()
             assert codes == [503, 503]
-            for process in tree:
-                process.resume()
             stack.until(lambda: post(http).status_code == 202, 60)
             for process in victims:
                 process.kill()
