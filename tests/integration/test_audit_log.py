@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,65 +11,33 @@ import asyncpg
 import orjson
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.topics import TOPICS, topic_named
 from services.audit.app import UNITS
 from services.audit.leaf import UNREADABLE, commitment
-from services.runtime.administration import create_topics
 from services.runtime.broker import Message
 from services.runtime.clock import SystemClock
-from services.runtime.migrate import upgrade
 from services.runtime.process import Process
 from services.runtime.settings import Settings
+from tests.integration.consuming import own_settings, rows_of, running, until
 
 CANARY = "CANARY-51c0"
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
 async def settings(postgres_dsn: str, kafka_address: str) -> Settings:
     """A database of this module's own, with all tables, and the topics."""
-    name = f"audit_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_dsn)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-    finally:
-        await connection.close()
-    made = Settings.model_validate({"database": f"{postgres_dsn.rpartition('/')[0]}/{name}", "kafka": kafka_address})
-    await upgrade(made)
-    await create_topics(made)
-    return made
+    return await own_settings("audit", postgres_dsn, kafka_address)
 
 
-@asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[Process]:
+def consuming(settings: Settings) -> AbstractAsyncContextManager[Process]:
     """A process that writes the log, for as long as the block lasts."""
-    process = Process(settings)
-    workers = UNITS["consume"](process).workers
-    for worker in workers:
-        await worker.start()
-    try:
-        yield process
-    finally:
-        for worker in reversed(workers):
-            await worker.stop()
-        await process.close()
-
-
-async def until(check: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await check():
-            await asyncio.sleep(0.1)
+    return running(settings, UNITS["consume"])
 
 
 async def rows(process: Process, statement: str, **values: Any) -> Sequence[Any]:
-    async def work(connection: AsyncConnection) -> Sequence[Any]:
-        return (await connection.execute(text(statement), values)).all()
-
-    return await process.database("audit").transact(work)
+    return await rows_of(process, "audit", statement, **values)
 
 
 async def send(settings: Settings, *records: tuple[str, bytes]) -> None:

@@ -1,15 +1,13 @@
 """Decisions become outcomes on a real Kafka and PostgreSQL: one a report, told once, whatever comes twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas import topics
 from schemas.decision import MADE, Decision, DecisionMade
@@ -19,60 +17,30 @@ from schemas.source import SOURCE_CHANGED, Source, SourceChanged
 from services.outcomes import store
 from services.outcomes.app import UNITS
 from services.outcomes.consume import Outcomes
-from services.runtime.administration import create_topics
 from services.runtime.broker import Message, Reader, Record
-from services.runtime.migrate import upgrade
 from services.runtime.outbox import event_bytes
 from services.runtime.process import Process
 from services.runtime.settings import Settings
 from services.runtime.standing import lag_of
+from tests.integration.consuming import own_settings, rows_of, running, until
 
 CANARY = "CANARY-0f1e"
-PATIENCE_SECONDS = 60
 AT = "2026-11-23T08:00:00Z"
 
 
 @pytest.fixture(scope="module")
 async def settings(postgres_dsn: str, kafka_address: str) -> Settings:
     """A database of this module's own, with all tables, and the topics."""
-    name = f"outcomes_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_dsn)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-    finally:
-        await connection.close()
-    made = Settings.model_validate({"database": f"{postgres_dsn.rpartition('/')[0]}/{name}", "kafka": kafka_address})
-    await upgrade(made)
-    await create_topics(made)
-    return made
+    return await own_settings("outcomes", postgres_dsn, kafka_address)
 
 
-@asynccontextmanager
-async def consuming(settings: Settings) -> AsyncIterator[Process]:
+def consuming(settings: Settings) -> AbstractAsyncContextManager[Process]:
     """A process that makes outcomes, for as long as the block lasts."""
-    process = Process(settings)
-    workers = UNITS["consume"](process).workers
-    for worker in workers:
-        await worker.start()
-    try:
-        yield process
-    finally:
-        for worker in reversed(workers):
-            await worker.stop()
-        await process.close()
-
-
-async def until(check: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await check():
-            await asyncio.sleep(0.1)
+    return running(settings, UNITS["consume"])
 
 
 async def rows(process: Process, statement: str, **values: Any) -> Sequence[Any]:
-    async def work(connection: AsyncConnection) -> Sequence[Any]:
-        return (await connection.execute(text(statement), values)).all()
-
-    return await process.database("outcomes").transact(work)
+    return await rows_of(process, "outcomes", statement, **values)
 
 
 async def send(settings: Settings, topic: str, *values: bytes) -> None:
