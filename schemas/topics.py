@@ -10,8 +10,9 @@ _KIB, _MIB = 1024, 1024 * 1024
 class Topic:
     """A topic: what is on it, how it is keyed, who may write and read it, how much and how long it holds.
 
-    `keeper` is the one consumer that puts a record which does not fit on the dead-letter topic; the other readers of
-    the topic pass it by, so that it is dead once. A topic without keeper has no dead-letter topic.
+    `about` is its sentence for a reader of the contracts. `keeper` is the one consumer that puts a record which does
+    not fit on the dead-letter topic; the other readers of the topic pass it by, so that it is dead once. A topic
+    without keeper has no dead-letter topic.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Topic:
     compacted: bool = False
     max_record_bytes: int = 1 * _MIB
     max_value_bytes: int = 512 * _KIB
+    about: str = ""
 
     @property
     def dead(self) -> str | None:
@@ -39,43 +41,52 @@ _SUBMITTED, _TRIAGED = ("jubao.report.submitted.v1",), ("jubao.report.triaged.v1
 REPORTS_PUBLIC = Topic(
     "reports.public.v1", _SUBMITTED, "content id", ("intake", "cli", "other producers"), ("triage", "audit"),
     partitions=8, retention=_WEEK, keeper="triage", max_record_bytes=4 * _MIB, max_value_bytes=256 * _KIB,
+    about="Everybody's reports. Any producer may put them here; nothing that a record says of its source is believed.",
 )  # fmt: skip
 REPORTS_FLAGGED = Topic(
     "reports.flagged.v1", _SUBMITTED, "content id", ("intake", "attesters"), ("triage", "audit"),
     partitions=4, retention=_WEEK, keeper="triage", max_record_bytes=4 * _MIB, max_value_bytes=256 * _KIB,
+    about="Reports of police, trusted flaggers and government, attested by intake or by a registered attester.",
 )  # fmt: skip
 TRIAGE_PUBLIC = Topic(
     "triage.public.v1", _TRIAGED, "content id", ("triage",), ("review", "audit"),
     partitions=8, retention=_WEEK, keeper="review",
+    about="Everybody's reports with their class, and the rule that gave it.",
 )  # fmt: skip
 TRIAGE_FLAGGED = Topic(
     "triage.flagged.v1", _TRIAGED, "content id", ("triage",), ("review", "audit"),
     partitions=4, retention=_WEEK, keeper="review",
+    about="Flagged sources' reports with their class, and who vouched for them.",
 )  # fmt: skip
 CASES = Topic(
     "cases.v1",
     tuple(f"jubao.case.{c}.v1" for c in _CASE_CHANGES),
     "case id", ("review",), ("audit",),
     partitions=8, retention=_MONTH, keeper="audit",
+    about="Each change of each case: opened, joined, claimed, given back.",
 )  # fmt: skip
 DECISIONS = Topic(
     "decisions.v1", ("jubao.decision.made.v1",), "case id", ("review",), ("outcomes", "audit"),
     partitions=4, retention=_MONTH, keeper="outcomes",
+    about="What reviewers decided, with the reports that it answers, at most 500 a record.",
 )  # fmt: skip
 OUTCOMES = Topic(
     "outcomes.v1", ("jubao.outcome.reached.v1",), "report id", ("outcomes",), ("audit", "platform"),
     partitions=4, retention=_MONTH, keeper="audit",
+    about="What each reporter may hear: the end of one report, without the reviewer's words or name.",
 )  # fmt: skip
 ACTIVITY = Topic(
     "activity.v1", ("jubao.activity.alert.v1", "jubao.activity.policy_loaded.v1"),
     "report id, alert code or policy name",
     ("triage", "review"), ("audit",),
     partitions=2, retention=_MONTH, keeper="audit",
+    about="What a person should look at: attestations that did not count, overload, another policy in force.",
 )  # fmt: skip
 SOURCES = Topic(
     "sources.v1", ("jubao.source.changed.v1", "jubao.attester.changed.v1"), "source id or key id",
     ("intake",), ("triage", "outcomes", "audit"),
     partitions=1, retention=None, keeper="outcomes", compacted=True,
+    about="The flagged sources and the keys that may attest, each as it stands now.",
 )  # fmt: skip
 
 TOPICS: tuple[Topic, ...] = (
@@ -93,6 +104,7 @@ def dead_topics() -> tuple[Topic, ...]:
         Topic(
             t.dead, t.events, "the dead record's", (t.keeper,), ("cli",),
             partitions=1, retention=DEAD_RETENTION, max_record_bytes=t.max_record_bytes + DEAD_EXTRA_BYTES,
+            about=f"Records of {t.name} that do not fit, whole, with the reason as a header.",
         )
         for t in TOPICS
         if t.dead and t.keeper

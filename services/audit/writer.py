@@ -1,10 +1,11 @@
 """One writer: of all processes that could write the log one does, and another takes over when that one is gone."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from services.audit import store
 from services.runtime.background import Background
+from services.runtime.broker import Subscribed, Subscription
 from services.runtime.database import Database, pause_seconds
 from services.runtime.health import Health, Worker
 from services.runtime.logs import logger
@@ -33,6 +34,11 @@ class OneWriter(Background):
         self._worker: Worker | None = None
         self._waits_for = "waits for its turn to write"
         self._standby = False
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """What the writer reads by when it has its turn."""
+        worker = self._make()
+        return worker.subscriptions() if isinstance(worker, Subscribed) else ()
 
     def health(self) -> Health:
         """The worker's; without one, healthy only if another process is known to write."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from schemas.topics import REPORTS_FLAGGED, REPORTS_PUBLIC, SOURCES
 from services.intake import store
 from services.intake.announce import Announcement
 from services.intake.attestation import AttestingKey
@@ -28,7 +29,7 @@ def http(process: Process) -> Unit:
     app.state.intake = Parts(
         Reception(database, process.publisher, clock, key), Registry(database, clock), announcement
     )
-    return Unit(app=app, workers=workers)
+    return Unit(app=app, workers=workers, publishes=(REPORTS_PUBLIC, REPORTS_FLAGGED, SOURCES))
 
 
 UNITS: Mapping[str, UnitMaker] = {"http": http}

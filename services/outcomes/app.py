@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from schemas.topics import OUTCOMES
 from services.outcomes import store
 from services.outcomes.asker import Askers
 from services.outcomes.consume import Outcomes
@@ -37,7 +38,7 @@ def _http(process: Process) -> Unit:
 
 def _consume(process: Process) -> Unit:
     consumer = BatchConsumer(process.settings, process.database(_SERVICE), Outcomes(process.clock))
-    return Unit(workers=(process.relay(_SERVICE), consumer))
+    return Unit(workers=(process.relay(_SERVICE), consumer), publishes=(OUTCOMES,))
 
 
 UNITS: Final[Mapping[str, UnitMaker]] = {"http": _http, "consume": _consume}

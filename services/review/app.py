@@ -32,13 +32,14 @@ def _http(process: Process) -> Unit:
         counts=queries.counts,
         consumes=(topics.TRIAGE_FLAGGED, topics.TRIAGE_PUBLIC),
     )
-    return Unit(app, workers)
+    return Unit(app, workers, publishes=(topics.CASES, topics.DECISIONS, topics.ACTIVITY))
 
 
 def _lane(stage: Callable[[Settings], Triages]) -> UnitMaker:
     def make(process: Process) -> Unit:
         consumer = BatchConsumer(process.settings, process.database(_SERVICE), stage(process.settings))
-        return Unit(workers=(process.relay(_SERVICE), consumer))
+        workers = (process.relay(_SERVICE), consumer)
+        return Unit(workers=workers, publishes=(topics.CASES, topics.DECISIONS))
 
     return make
 

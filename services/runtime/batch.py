@@ -150,6 +150,10 @@ class BatchConsumer(Generic[ValueT]):
             return Health(healthy=False, detail=f"takes {len(self._untaken)} partitions")
         return Health(healthy=True, detail=f"{len(self._held)} partitions")
 
+    def subscriptions(self) -> Sequence[Subscription]:
+        """What it reads by, for whoever describes it."""
+        return (self._subscription,)
+
     # --- partitions come and go
 
     async def _on_assigned(self, places: Sequence[Place]) -> None:

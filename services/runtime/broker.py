@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -149,6 +149,11 @@ class Subscription:
         self._subscriber(parser=parse, decoder=_raw_records)(deliver)
 
     @property
+    def broker(self) -> KafkaBroker:
+        """FastStream's broker that runs it, for whoever describes what it reads."""
+        return self._broker
+
+    @property
     def _consumer(self) -> Any:  # noqa: ANN401 -- aiokafka has no types
         return self._subscriber.consumer
 
@@ -206,6 +211,14 @@ class Subscription:
             log.warning("kafka_commit_refused", error=type(error).__name__)
             return False
         return True
+
+
+@runtime_checkable
+class Subscribed(Protocol):
+    """A worker that reads topics by subscriptions of a group."""
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """What it reads by."""
 
 
 async def _raw_records(message: Any, _: object = None) -> Any:  # noqa: ANN401 -- FastStream's message of raw records

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 
+from schemas.topics import Topic
 from services.runtime.auth import Tokens
 from services.runtime.broker import Publisher
 from services.runtime.clock import Clock, SystemClock
@@ -68,10 +69,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What runs together and is scaled together: an HTTP app, workers, or both."""
+    """What runs together and is scaled together: an HTTP app, workers, or both.
+
+    `publishes` names the topics of its own events; that a keeper sends dead letters stands in the table of topics.
+    """
 
     app: FastAPI | None = None
     workers: Sequence[Worker] = field(default_factory=tuple)
+    publishes: Sequence[Topic] = ()
 
 
 UnitMaker = Callable[[Process], Unit]

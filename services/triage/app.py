@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from schemas.topics import REPORTS_FLAGGED, REPORTS_PUBLIC
+from schemas.topics import ACTIVITY, REPORTS_FLAGGED, REPORTS_PUBLIC, TRIAGE_FLAGGED, TRIAGE_PUBLIC
 from services.runtime.batch import BatchConsumer
 from services.runtime.database import Connection
 from services.runtime.process import Process, StartRefused, Unit, UnitMaker
@@ -36,14 +36,15 @@ def http(process: Process) -> Unit:
         workers=workers,
         consumes=(REPORTS_PUBLIC, REPORTS_FLAGGED),
     )
-    return Unit(app=app, workers=workers)
+    return Unit(app=app, workers=workers, publishes=(ACTIVITY,))
 
 
 def public(process: Process) -> Unit:
     """The consumer of everybody's lane; raises as `http`."""
     policy = _policy(process)
     consumer = BatchConsumer(process.settings, process.database(SERVICE), Public(policy, process.publisher.publish))
-    return Unit(workers=(process.relay(SERVICE), _noted(process, policy), consumer))
+    workers = (process.relay(SERVICE), _noted(process, policy), consumer)
+    return Unit(workers=workers, publishes=(TRIAGE_PUBLIC, ACTIVITY))
 
 
 def flagged(process: Process) -> Unit:
@@ -52,7 +53,8 @@ def flagged(process: Process) -> Unit:
     registry = Registry(process.settings)
     stage = Flagged(policy, process.publisher.publish, registry, _taking_places(process))
     consumer = BatchConsumer(process.settings, process.database(SERVICE), stage)
-    return Unit(workers=(process.relay(SERVICE), _noted(process, policy), registry, consumer))
+    workers = (process.relay(SERVICE), _noted(process, policy), registry, consumer)
+    return Unit(workers=workers, publishes=(TRIAGE_FLAGGED, ACTIVITY))
 
 
 def _policy(process: Process) -> Policy:

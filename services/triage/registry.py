@@ -41,6 +41,7 @@ class Registry(Background):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__("triage.registry")
+        self.follows = (SOURCES,)
         self.book = SourceBook()
         self._settings = settings
         self._reader: Reader | None = None

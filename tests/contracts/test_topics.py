@@ -50,6 +50,7 @@ def test_topic_is_possible(topic: Topic) -> None:
     assert topic.partitions > 0
     assert topic.max_value_bytes < topic.max_record_bytes
     assert topic.name.endswith(".v1")
+    assert topic.about.endswith(".")
 
 
 @each_topic

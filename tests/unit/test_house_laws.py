@@ -26,7 +26,7 @@ ONLY_HERE = {
     "alembic": re.compile(r"services/(runtime/migrate\.py|[a-z]+/migrations/.*)"),
     "asyncpg": re.compile(r"services/runtime/.*"),
     "aiokafka": re.compile(r"services/runtime/(broker|administration)\.py"),
-    "faststream": re.compile(r"services/runtime/broker\.py"),
+    "faststream": re.compile(r"services/runtime/(broker|description)\.py"),
 }
 
 # The last is the one that makes an engine of its own before anyone can connect to it.
