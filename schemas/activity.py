@@ -3,6 +3,8 @@
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from schemas.envelope import Contract, Event
 from schemas.text import Code, Identifier, Name, Text
 from schemas.vocabulary import AlertCode, Lane
@@ -14,13 +16,13 @@ POLICY_LOADED = "jubao.activity.policy_loaded.v1"
 class Alert(Contract):
     """Something a person should look at. It holds ids and codes, never free text of a report."""
 
-    code: AlertCode
-    what: Text
-    lane: Lane | None = None
-    report_id: UUID | None = None
-    content_id: Identifier | None = None
-    source_id: Identifier | None = None
-    key_id: Identifier | None = None
+    code: AlertCode = Field(description="What it warns of.")
+    what: Text = Field(description="The same in a sentence.")
+    lane: Lane | None = Field(None, description="The lane.")
+    report_id: UUID | None = Field(None, description="The report.")
+    content_id: Identifier | None = Field(None, description="The reported item.")
+    source_id: Identifier | None = Field(None, description="The source.")
+    key_id: Identifier | None = Field(None, description="The key.")
 
 
 class AlertRaised(Event[Alert]):
@@ -32,10 +34,10 @@ class AlertRaised(Event[Alert]):
 class PolicyLoad(Contract):
     """A policy came into force."""
 
-    policy: Code
-    version: Code
-    sha256: Code
-    actor: Name
+    policy: Code = Field(description="Name of the policy.")
+    version: Code = Field(description="Its version.")
+    sha256: Code = Field(description="Digest of its file.")
+    actor: Name = Field(description="Which process began to use it.")
 
 
 class PolicyLoaded(Event[PolicyLoad]):

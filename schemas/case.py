@@ -53,24 +53,26 @@ class CaseChanged(Contract):
     `why` is a code that a page can put into words: the rule, `claim`, `lease_ended`, `released`, `better_class`.
     """
 
-    case_id: UUID
-    kind: CaseKind
-    version: Annotated[int, Field(ge=1)]
-    content_id: Identifier
-    at: Timestamp
-    actor: Name
-    from_state: CaseState | None = None
-    to_state: CaseState
-    why: Code
-    priority: Annotated[ClassName, Field(alias="class", serialization_alias="class")]
-    queue: Code
-    due_at: Timestamp
-    report_count: Annotated[int, Field(ge=1)]
-    report_id: UUID | None = None
-    ruling: Ruling | None = None
-    fence: int | None = None
-    expires_at: Timestamp | None = None
-    previous_case_id: UUID | None = None
+    case_id: UUID = Field(description="The case.")
+    kind: CaseKind = Field(description="Why the case exists.")
+    version: Annotated[int, Field(ge=1)] = Field(description="Counts the case's changes from 1, without gaps.")
+    content_id: Identifier = Field(description="The reported item.")
+    at: Timestamp = Field(description="When it changed, by the database's clock.")
+    actor: Name = Field(description="Who changed it: a reviewer's name, or a part of the system.")
+    from_state: CaseState | None = Field(None, description="Its state before; absent where the case began.")
+    to_state: CaseState = Field(description="Its state after.")
+    why: Code = Field(description="A code: the rule, `claim`, `lease_ended`, `released`, `better_class`.")
+    priority: Annotated[ClassName, Field(alias="class", serialization_alias="class")] = Field(
+        description="The case's class after the change."
+    )
+    queue: Code = Field(description="Where it waits.")
+    due_at: Timestamp = Field(description="When it is to be decided.")
+    report_count: Annotated[int, Field(ge=1)] = Field(description="How many reports it has.")
+    report_id: UUID | None = Field(None, description="The report that changed it.")
+    ruling: Ruling | None = Field(None, description="Why the report that changed it has its class.")
+    fence: int | None = Field(None, description="The lease's number, which only rises.")
+    expires_at: Timestamp | None = Field(None, description="When the lease ends.")
+    previous_case_id: UUID | None = Field(None, description="The case that the same item had before.")
 
 
 class CaseEvent(Event[CaseChanged]):

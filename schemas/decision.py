@@ -33,10 +33,14 @@ class Finding(Contract):
         }
     )
 
-    verdict: Verdict
-    violates: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
-    actions: Annotated[list[Action], Field(default_factory=list, max_length=9)]
-    reason: Annotated[Text, Field(min_length=1, max_length=5_000)]
+    verdict: Verdict = Field(description="What the reviewer found.")
+    violates: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="The law, or the code of the platform's rule."
+    )
+    actions: Annotated[list[Action], Field(default_factory=list, max_length=9)] = Field(
+        description="What is done, each action once."
+    )
+    reason: Annotated[Text, Field(min_length=1, max_length=5_000)] = Field(description="Why, in the reviewer's words.")
 
     @model_validator(mode="after")
     def _violation_has_rule_and_action(self) -> Self:
@@ -53,10 +57,10 @@ class Finding(Contract):
 class AnsweredReport(Contract):
     """A report that the decision answers, with what its outcome must carry on."""
 
-    report_id: UUID
-    received_at: Timestamp
-    source_kind: SourceKind
-    source_id: Identifier | None = None
+    report_id: UUID = Field(description="The report.")
+    received_at: Timestamp = Field(description="When it was received.")
+    source_kind: SourceKind = Field(description="Who reported.")
+    source_id: Identifier | None = Field(None, description="The source's id.")
 
 
 class Decision(Contract):
@@ -66,19 +70,23 @@ class Decision(Contract):
     `decided_class` is the case's class at its decision.
     """
 
-    decision_id: UUID
-    case_id: UUID
-    content_id: Identifier
-    priority: Annotated[ClassName, Field(alias="class", serialization_alias="class")]
-    queue: Code
-    ruling: Ruling
-    finding: Finding
-    decided_by: Name
-    decided_at: Timestamp
-    part: Annotated[int, Field(ge=1)]
-    parts: Annotated[int, Field(ge=1)]
-    late: bool = False
-    reports: Annotated[list[AnsweredReport], Field(min_length=1, max_length=REPORTS_A_PART)]
+    decision_id: UUID = Field(description="The decision, in all its parts.")
+    case_id: UUID = Field(description="The case.")
+    content_id: Identifier = Field(description="The reported item.")
+    priority: Annotated[ClassName, Field(alias="class", serialization_alias="class")] = Field(
+        description="The case's class at its decision."
+    )
+    queue: Code = Field(description="Where it waited.")
+    ruling: Ruling = Field(description="Why the case had its class.")
+    finding: Finding = Field(description="What was decided.")
+    decided_by: Name = Field(description="The reviewer.")
+    decided_at: Timestamp = Field(description="When.")
+    part: Annotated[int, Field(ge=1)] = Field(description="Which part of the decision this is, from 1.")
+    parts: Annotated[int, Field(ge=1)] = Field(description="How many parts there are.")
+    late: bool = Field(default=False, description="Whether these reports came after the decision.")
+    reports: Annotated[list[AnsweredReport], Field(min_length=1, max_length=REPORTS_A_PART)] = Field(
+        description="The reports that this part answers."
+    )
 
 
 class DecisionMade(Event[Decision]):

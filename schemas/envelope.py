@@ -29,16 +29,24 @@ class Event(BaseModel, Generic[DataT]):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    specversion: Literal["1.0"]
-    id: UUID
-    source: Annotated[Text, Field(min_length=1, max_length=200)]
-    type: Annotated[Text, Field(min_length=1, max_length=100)]
-    time: Timestamp
-    subject: Annotated[Text, Field(min_length=1, max_length=200)]
-    datacontenttype: Literal["application/json"] = "application/json"
-    correlationid: UUID | None = None
-    causationid: UUID | None = None
-    data: DataT
+    specversion: Literal["1.0"] = Field(description="CloudEvents 1.0.")
+    id: UUID = Field(description="This event's own id. Sent again with the same id and data it is the same event.")
+    source: Annotated[Text, Field(min_length=1, max_length=200)] = Field(
+        description="Which program made it: a service's name, or the producer's own."
+    )
+    type: Annotated[Text, Field(min_length=1, max_length=100)] = Field(
+        description="Which event it is, with its version."
+    )
+    time: Timestamp = Field(description="When it was made, by the clock of whoever made it.")
+    subject: Annotated[Text, Field(min_length=1, max_length=200)] = Field(
+        description="What it is about: the id of the report, case, source or key."
+    )
+    datacontenttype: Literal["application/json"] = Field("application/json", description="What `data` is: always JSON.")
+    correlationid: UUID | None = Field(None, description="The report's id, where the event is about one report.")
+    causationid: UUID | None = Field(
+        None, description="The id of the event that led to this one; absent where something from outside began it."
+    )
+    data: DataT = Field(description="What happened.")
 
 
 def derived_id(cause: UUID, *stage: str) -> UUID:

@@ -20,44 +20,56 @@ EARLY_SECONDS = 3600
 class Snapshot(Contract):
     """What the reporter saw, kept by the platform: where, and the digest of its bytes."""
 
-    ref: Annotated[Text, Field(max_length=2_048)] | None = None
-    sha256: Sha256
+    ref: Annotated[Text, Field(max_length=2_048)] | None = Field(
+        None, description="Where the platform keeps what the reporter saw."
+    )
+    sha256: Sha256 = Field(description="Digest of its bytes, in hexadecimal.")
 
 
 class Content(Contract):
     """The reported item, as the reporter's side describes it."""
 
-    id: Identifier
-    type: ContentType
-    author: Name | None = None
-    url: Annotated[Text, Field(max_length=2_048)] | None = None
-    language: Code | None = None
-    region: Region | None = None
-    excerpt: Annotated[Text, Field(max_length=10_000)] | None = None
-    snapshot: Snapshot | None = None
+    id: Identifier = Field(description="The platform's id of the item. Reports with the same id become one case.")
+    type: ContentType = Field(description="What kind of thing it is.")
+    author: Name | None = Field(None, description="The account that published it.")
+    url: Annotated[Text, Field(max_length=2_048)] | None = Field(None, description="Where a reviewer can look at it.")
+    language: Code | None = Field(None, description="Its language, as a BCP 47 tag.")
+    region: Region | None = Field(None, description="Where it is shown, as an ISO 3166 code.")
+    excerpt: Annotated[Text, Field(max_length=10_000)] | None = Field(None, description="The words that are reported.")
+    snapshot: Snapshot | None = Field(None, description="What the reporter saw, as the platform kept it.")
 
 
 class ReportSource(Contract):
     """What a report says of where it comes from; on the public lane nobody has checked it."""
 
-    kind: SourceKind
-    id: Identifier | None = None
+    kind: SourceKind = Field(description="Who reports.")
+    id: Identifier | None = Field(
+        None, description="The registered source's id; of a user nothing needs to stand here."
+    )
 
 
 class Statement(Contract):
     """What every report says, whoever sends it: `data` without what intake itself sets."""
 
-    channel: Channel
-    reporter: Name | None = None
-    occurred_at: Timestamp
-    content: Content
-    category: Category
-    keyword: Code | None = None
-    explanation: Annotated[Text, Field(max_length=5_000)] | None = None
-    legal_ground: Annotated[Text, Field(min_length=1, max_length=500)] | None = None
-    addressed_agency: Name | None = None
-    endorses: UUID | None = None
-    territory: Region | None = None
+    channel: Channel = Field(description="How the report was made.")
+    reporter: Name | None = Field(
+        None, description="The reporting account, as the platform names it; required of users. It is kept out of logs."
+    )
+    occurred_at: Timestamp = Field(description="When it was reported: at most an hour after the moment of reception.")
+    content: Content = Field(description="The reported item.")
+    category: Category = Field(description="What is wrong.")
+    keyword: Code | None = Field(
+        None, description="A finer word: `child_sexual_abuse`, `imminent_harm`, `terrorism`, or free text."
+    )
+    explanation: Annotated[Text, Field(max_length=5_000)] | None = Field(None, description="What the reporter says.")
+    legal_ground: Annotated[Text, Field(min_length=1, max_length=500)] | None = Field(
+        None, description="Law and article that a flagged source names."
+    )
+    addressed_agency: Name | None = Field(None, description="The authority that the report was addressed to.")
+    endorses: UUID | None = Field(None, description="The report that this one supports.")
+    territory: Region | None = Field(
+        None, description="The region that the report is about; a police source has precedence in its own."
+    )
 
 
 class Report(Statement):
@@ -71,8 +83,10 @@ class Report(Statement):
         }
     )
 
-    report_id: UUID
-    source: ReportSource
+    report_id: UUID = Field(
+        description="The producer's id of the report, a UUID. It makes a repeat recognisable: never use one twice."
+    )
+    source: ReportSource = Field(description="Who reports; on the public lane nobody has checked it.")
 
     @model_validator(mode="after")
     def _users_have_names(self) -> Self:
@@ -84,8 +98,10 @@ class Report(Statement):
 class FlaggedStatement(Statement):
     """What a flagged source itself sends over HTTP; intake adds report_id and source."""
 
-    explanation: Annotated[Text, Field(min_length=1, max_length=5_000)]
-    legal_ground: Annotated[Text, Field(min_length=1, max_length=500)]
+    explanation: Annotated[Text, Field(min_length=1, max_length=5_000)] = Field(description="What the source says.")
+    legal_ground: Annotated[Text, Field(min_length=1, max_length=500)] = Field(
+        description="Law and article that the source names."
+    )
 
 
 class FlaggedReport(FlaggedStatement, Report):

@@ -18,19 +18,19 @@ ClassName = Literal["P0", "P1", "P2", "P3", "P4"]
 class Ruling(Contract):
     """Why a report has its class: the policy and rule that gave it, and every input that rule read, by its path."""
 
-    policy: Code
-    version: Code
-    rule: Code
-    inputs: dict[Code, str | int | bool | None]
+    policy: Code = Field(description="Name of the policy.")
+    version: Code = Field(description="Its version.")
+    rule: Code = Field(description="The rule that held first.")
+    inputs: dict[Code, str | int | bool | None] = Field(description="Every input that the rule read, by its path.")
 
 
 class Attestation(Contract):
     """Who vouched for the record's bytes, and for what standing of its source."""
 
-    key_id: Identifier
-    attester: Name
-    source_id: Identifier
-    standing: Standing
+    key_id: Identifier = Field(description="The key that signed.")
+    attester: Name = Field(description="Whose key it is.")
+    source_id: Identifier = Field(description="The source that it vouches for.")
+    standing: Standing = Field(description="How that source stands.")
 
 
 class Triaged(Contract):
@@ -44,16 +44,18 @@ class Triaged(Contract):
         }
     )
 
-    report: Report
-    digest: Sha256
-    lane: Lane
-    received_at: Timestamp
-    attestation: Attestation | None = None
-    priority: Annotated[ClassName, Field(alias="class", serialization_alias="class")]
-    queue: Code
-    target_seconds: Annotated[int, Field(gt=0)]
-    ruling: Ruling
-    note: Text | None = None
+    report: Report = Field(description="The report as it came.")
+    digest: Sha256 = Field(description="SHA-256 of the report, which tells equal reports from others of the same id.")
+    lane: Lane = Field(description="Which lane it came by.")
+    received_at: Timestamp = Field(description="When the broker, or intake, took it.")
+    attestation: Attestation | None = Field(None, description="Who vouched for it; nothing is P0 without.")
+    priority: Annotated[ClassName, Field(alias="class", serialization_alias="class")] = Field(
+        description="How soon it is looked at: P0 first."
+    )
+    queue: Code = Field(description="Where it waits.")
+    target_seconds: Annotated[int, Field(gt=0)] = Field(description="How soon after reception it is to be decided.")
+    ruling: Ruling = Field(description="Why it has this class.")
+    note: Text | None = Field(None, description="What a person should know of its source's standing.")
 
     @property
     def priority_class(self) -> PriorityClass:
