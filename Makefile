@@ -3,14 +3,14 @@
 #   PYTHON=/path/to/python3   which Python .venv is made with; the first that fits unless told
 #   SEED=7                    other reports for `make demo`
 #   PORT=8700                 where `make demo` listens; 8600 unless told
-#   ARGS='-k lease'           what `make test` hands to pytest
+#   ARGS='-k lease'           what `make test` and `make test-containers` hand to pytest
 #   JUBAO_DATA=DIR            where the stack keeps its data; .jubao unless told
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint down clean
+.PHONY: help setup demo test test-containers lint down clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ EVERYTHING := $(VENV)/.everything
 PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(EVERYTHING) ## make .venv with the command jubao, the engines and the tools
 
@@ -30,6 +30,9 @@ demo: $(RUNS) ## start the stack and show the main job with its figures [SEED=N]
 
 test: $(EVERYTHING) ## run all tests on a real Apache Kafka and PostgreSQL [ARGS=...]
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-containers: $(EVERYTHING) ## run those that need engines on containers, and the compose file [ARGS=...]
+	@$(BIN)/python -m pytest --engines=containers $(ARGS)
 
 lint: $(EVERYTHING) ## ruff, mypy, import contracts, drift of generated schemas
 	@$(BIN)/ruff check

@@ -18,6 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.cli.stack.ports import free_port
+from tests.engines.stacks import StackEngines
 
 JUBAO = Path(sys.executable).parent / "jubao"
 _COMMAND_SECONDS = 240
@@ -29,9 +30,13 @@ class Stack:
 
     directory: Path
     environment: dict[str, str] = field(repr=False)
+    engines_of: Callable[[Path], StackEngines] = field(repr=False)
     port: int = field(default_factory=free_port)
     answer: dict[str, Any] = field(default_factory=dict, repr=False)
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.engines = self.engines_of(self.data)
 
     @property
     def data(self) -> Path:
@@ -52,10 +57,11 @@ class Stack:
         return json.loads(self.jubao(*arguments, "--json").stdout)
 
     def up(self) -> None:
-        self.answer = self.ask("up", "--detach", "--port", self.port)
+        self.answer = self.ask("up", "--detach", "--port", self.port, *self.engines.start())
 
     def down(self) -> None:
         self.jubao("down")
+        self.engines.stop()
 
     def token(self, name: str, role: str, *, source: str | None = None) -> str:
         """A bearer token of an account, made when it is first asked for."""

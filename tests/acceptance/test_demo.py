@@ -89,7 +89,7 @@ def test_a_suspended_source_is_left_alone(shown_on: tuple[Stack, dict[str, Any]]
 def test_where_nothing_runs_it_says_how_to_start(shown_on: tuple[Stack, dict[str, Any]]) -> None:
     """Without a stack it is one sentence and exit code 1."""
     stack, _ = shown_on
-    elsewhere = Stack(stack.directory / "elsewhere", stack.environment)
+    elsewhere = Stack(stack.directory / "elsewhere", stack.environment, stack.engines_of)
     done = elsewhere.jubao("demo", check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "jubao up --detach" in done.stderr

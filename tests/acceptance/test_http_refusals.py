@@ -12,6 +12,7 @@ import pytest
 from services.runtime.signature import sign
 from tests.acceptance import records
 from tests.acceptance.stack import Stack
+from tests.engines.stacks import paused
 
 
 def _public(data: dict[str, Any]) -> bytes:
@@ -146,30 +147,14 @@ def test_engines_away(new_stack: Callable[..., Stack]) -> None:
             assert int(answer.headers["retry-after"]) >= 1
         return answer
 
-    import psutil  # noqa: PLC0415
-
-    engines = {"kafka": "kafka.Kafka", "postgres": str(stack.data / "postgres")}
     with stack.http("platform1", "platform") as http:
         assert post(http).status_code == 202
-        for word in engines.values():
-            victims = [
-                p
-                for p in psutil.process_iter(["cmdline"])
-                if word in " ".join(p.info["cmdline"] or []) and str(stack.data) in " ".join(p.info["cmdline"] or [])
-            ]
-            assert victims
-            tree = [p for v in victims for p in [v, *v.children(recursive=True)]]
-            for process in tree:
-                process.suspend()
-            try:
+        for engine in (stack.engines.kafka, stack.engines.postgres):
+            with paused(engine):
                 codes = [post(http).status_code for _ in range(2)]
-            finally:
-                for process in tree:
-                    process.resume()
             assert codes == [503, 503]
             stack.until(lambda: post(http).status_code == 202, 60)
-            for process in victims:
-                process.kill()
+            engine.crash()
             stack.until(lambda: post(http).status_code == 202, 60)
     stack.settle()
     queued = {str(row[0]) for row in stack.sql("SELECT report_id FROM review.reports")}

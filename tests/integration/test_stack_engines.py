@@ -19,6 +19,8 @@ from services.cli.stack.ports import free_port
 from services.cli.stack.postgres import Postgres
 from services.cli.stack.process import Engine, await_answer, running, spawn
 
+pytestmark = pytest.mark.embedded("which it kills and whose files it reads")
+
 
 @pytest.fixture(scope="module")
 def closed_directory() -> Iterator[Path]:

@@ -16,6 +16,8 @@ from services.cli.stack.directory import DataDirectory
 from services.cli.stack.ports import free_port
 from services.cli.stack.state import StackState, read_state
 
+pytestmark = pytest.mark.embedded("which `jubao up` starts and stops")
+
 MOST_IDLE_BYTES = 1536 * 1024 * 1024
 
 

@@ -16,7 +16,7 @@ from services.cli.stack.process import Launch, failure
 # Dead-letter topics take records of 5 MiB; a batch of one record is that plus its frame and headers.
 MOST_RECORD_BYTES = 5 * 1024 * 1024 + 128 * 1024
 
-_PROPERTIES = """\
+_PLACE = """\
 # Written by jubao at every start.
 process.roles=broker,controller
 node.id=1
@@ -27,10 +27,14 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
+"""
+
+# What any broker that serves Jubao alone is told, wherever it stands.
+LONE_BROKER = f"""\
 auto.create.topics.enable=false
 delete.topic.enable=true
-message.max.bytes={most_record_bytes}
-replica.fetch.max.bytes={most_record_bytes}
+message.max.bytes={MOST_RECORD_BYTES}
+replica.fetch.max.bytes={MOST_RECORD_BYTES}
 log.message.timestamp.type=LogAppendTime
 
 # One node keeps one copy of everything.
@@ -102,12 +106,7 @@ class Kafka:
         """
         self._data.mkdir(parents=True, exist_ok=True)
         self._config.write_text(
-            _PROPERTIES.format(
-                port=self.port,
-                controller_port=self._controller_port,
-                data=self._data,
-                most_record_bytes=MOST_RECORD_BYTES,
-            )
+            _PLACE.format(port=self.port, controller_port=self._controller_port, data=self._data) + LONE_BROKER
         )
         if (self._data / "meta.properties").exists():
             return
@@ -133,12 +132,7 @@ class Kafka:
 
     def answers(self) -> bool:
         """Whether the broker, asked for the cluster's metadata, names a live broker."""
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=_ANSWER_SECONDS) as connection:
-                connection.sendall(_metadata_request())
-                return _names_a_broker(_receive_frame(connection))
-        except OSError:
-            return False
+        return broker_answers("127.0.0.1", self.port)
 
     def _java(self) -> tuple[str, ...]:
         try:
@@ -164,6 +158,16 @@ class Kafka:
             # Java expands the star itself.
             f"{kafka_jars()}/*",
         )
+
+
+def broker_answers(host: str, port: int) -> bool:
+    """Whether who listens there, asked for the cluster's metadata, names a live broker; takes at most a second."""
+    try:
+        with socket.create_connection((host, port), timeout=_ANSWER_SECONDS) as connection:
+            connection.sendall(_metadata_request())
+            return _names_a_broker(_receive_frame(connection))
+    except OSError:
+        return False
 
 
 def _environment() -> Mapping[str, str]:

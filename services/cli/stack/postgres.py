@@ -130,15 +130,7 @@ class Postgres:
 
     def answers(self) -> bool:
         """Whether a connection to the database is met with the request for a password, as after recovery only."""
-        words = b"".join(word + b"\0" for word in (b"user", b"postgres", b"database", b"jubao", b""))
-        startup = struct.pack(">ii", 8 + len(words), _PROTOCOL_3_0) + words
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=_ANSWER_SECONDS) as connection:
-                connection.sendall(startup)
-                # All of the answer is read: a close with bytes left unread is a reset, which the server would log.
-                return connection.recv(1024)[:1] == b"R"
-        except OSError:
-            return False
+        return server_answers("127.0.0.1", self.port)
 
     def _open_the_way(self) -> None:
         """As root: lets the server's account reach the binaries and the cluster."""
@@ -231,6 +223,19 @@ class Postgres:
         except psutil.TimeoutExpired:
             process.kill()
             process.wait(_STOP_SECONDS)
+
+
+def server_answers(host: str, port: int) -> bool:
+    """Whether who listens there asks for the database's password, as a recovered server; takes at most a second."""
+    words = b"".join(word + b"\0" for word in (b"user", b"postgres", b"database", b"jubao", b""))
+    startup = struct.pack(">ii", 8 + len(words), _PROTOCOL_3_0) + words
+    try:
+        with socket.create_connection((host, port), timeout=_ANSWER_SECONDS) as connection:
+            connection.sendall(startup)
+            # All of the answer is read: a close with bytes left unread is a reset, which the server would log.
+            return connection.recv(1024)[:1] == b"R"
+    except OSError:
+        return False
 
 
 def _private(path: str, flags: int) -> int:
