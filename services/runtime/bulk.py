@@ -1,0 +1,45 @@
+"""Rows written by the page: COPY, for tables that take a row for every record of a batch."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from asyncpg import DataError, InterfaceError, PostgresError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# SQLAlchemy begins a transaction with its first statement; a COPY before that would commit by itself.
+BEGIN = text("SELECT 1")
+
+
+class Unwritable(Exception):
+    """A value that its column's type cannot hold, found before it was sent: SQLSTATE class 22, as a server says it."""
+
+    sqlstate = "22000"
+
+
+async def copy_rows(
+    connection: AsyncConnection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Adds rows to a table in the transaction in hand, for about half of what INSERT costs the server and the client.
+
+    Args:
+        connection: in its transaction; its search path finds the table.
+        table: a name of ours, never from outside.
+        columns: those that each row gives, in this order.
+        rows: their values, as the driver takes them.
+
+    Raises:
+        DBAPIError: a row is refused, as INSERT would; there is no ON CONFLICT, so the transaction is then lost.
+    """
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if not driver.is_in_transaction():
+        await connection.execute(BEGIN)
+    statement = f"COPY {table}"
+    try:
+        await driver.copy_records_to_table(table, columns=columns, records=rows)
+    except DataError as error:
+        raise DBAPIError(statement, None, Unwritable(str(error)), hide_parameters=True) from None
+    except (PostgresError, InterfaceError) as error:
+        lost = driver.is_closed()
+        raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=lost) from error
