@@ -1,0 +1,1 @@
+"""The floor: raw batches off the topic and bare inserts into Jubao's own tables. See README.md beside this file."""
