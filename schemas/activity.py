@@ -37,7 +37,7 @@ class PolicyLoad(Contract):
     policy: Code = Field(description="Name of the policy.")
     version: Code = Field(description="Its version.")
     sha256: Code = Field(description="Digest of its file.")
-    actor: Name = Field(description="Which process began to use it.")
+    actor: Name = Field(description="Which service began to use it.")
 
 
 class PolicyLoaded(Event[PolicyLoad]):
