@@ -7,8 +7,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from time import perf_counter
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,8 +37,7 @@ _MOST_REPEATS = 10
 _MOST_PAUSE_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Item(Generic[ValueT]):
+class Item(NamedTuple, Generic[ValueT]):
     """A record that decoded, with what it says."""
 
     record: Record
@@ -227,8 +228,8 @@ class BatchConsumer(Generic[ValueT]):
         expected offset shows the same gap.
         """
         by_place: dict[Place, list[Record]] = {}
-        for record in records:
-            by_place.setdefault(record.place, []).append(record)
+        for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
+            by_place.setdefault(Place(topic, partition), []).extend(run)
         reaches: dict[Place, _Reach] = {}
         usable: list[Record] = []
         for place, batch in by_place.items():

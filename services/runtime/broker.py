@@ -1,4 +1,4 @@
-"""Kafka: the one file that reaches under FastStream to aiokafka (topics are made in `administration.py`).
+"""Kafka: reading, by reaching under FastStream to aiokafka (`publisher.py` sends, `administration.py` makes topics).
 
 Why it must: FastStream 0.7 offers no seek, pause or explicit commit; its batch parser decodes every header as UTF-8, so
 that one record with odd header bytes would lose its whole batch; and its publisher takes no header bytes, so that a
@@ -7,82 +7,44 @@ replayed record could not keep its attestation.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
-from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from services.runtime.logs import library_logger, logger
 from services.runtime.problems import BrokerAway
+from services.runtime.publisher import Publisher
+from services.runtime.records import Message, Place, Record
 from services.runtime.settings import Settings
+
+__all__ = ["Message", "Place", "Publisher", "Reader", "Record", "Subscribed", "Subscription", "record_of"]
 
 log = logger(__name__)
 
 _LARGEST_REQUEST_BYTES = 6 * 1024 * 1024
-_MOST_IN_FLIGHT = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A partition of a topic."""
-
-    topic: str
-    partition: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One raw Kafka record; `at` is the broker's append time in UTC, since every topic is set to keep that."""
-
-    topic: str
-    partition: int
-    offset: int
-    at: datetime
-    key: bytes | None
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
-
-    @property
-    def place(self) -> Place:
-        """The partition it was read from."""
-        return Place(self.topic, self.partition)
-
-    def header(self, name: str) -> bytes | None:
-        """The first header of that name."""
-        return next((value for key, value in self.headers if key == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A record to send. `event_id` and `cause_id` let the relay keep causes before effects."""
-
-    topic: str
-    key: bytes | None
-    value: bytes
-    event_id: UUID
-    cause_id: UUID | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-    partition: int | None = None
+@lru_cache(maxsize=1_024)
+def _moment(milliseconds: int) -> datetime:
+    """The broker stamps a whole batch of records with one time."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def record_of(raw: Any) -> Record:  # noqa: ANN401 -- aiokafka's record has no type
     """Our record from aiokafka's."""
-    return Record(
-        raw.topic,
-        raw.partition,
-        raw.offset,
-        _EPOCH + timedelta(milliseconds=raw.timestamp),
-        raw.key,
-        raw.value or b"",
-        tuple((name, value if value is not None else b"") for name, value in raw.headers),
-    )
+    headers = raw.headers
+    for _, value in headers:
+        if value is None:
+            headers = tuple((name, given or b"") for name, given in headers)
+            break
+    return Record(raw.topic, raw.partition, raw.offset, _moment(raw.timestamp), raw.key, raw.value or b"", headers)
 
 
 Assigned = Callable[[Sequence[Place]], Awaitable[None]]
@@ -223,86 +185,6 @@ class Subscribed(Protocol):
 
 async def _raw_records(message: Any, _: object = None) -> Any:  # noqa: ANN401 -- FastStream's message of raw records
     return message.raw_message
-
-
-class Publisher:
-    """Sends records with acks=all and idempotence; says so when the broker does not acknowledge in time.
-
-    An idempotent aiokafka producer never gives up on a batch, so the number in flight is bounded and waiting is too: a
-    record that was reported as not acknowledged may still arrive, and carries the same id when it is sent again.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._producer: Any = None
-        self._starting = asyncio.Lock()
-        self._in_flight = 0
-
-    async def publish(
-        self, messages: Sequence[Message], *, patience_seconds: float | None = None
-    ) -> list[tuple[int, int]]:
-        """Sends all and waits for all; the partition and offset of each, in order.
-
-        Raises:
-            BrokerAway: not all were acknowledged within the time, or too many wait already.
-        """
-        patience = patience_seconds or self._settings.answer_timeout_seconds
-        if self._in_flight + len(messages) > _MOST_IN_FLIGHT:
-            raise BrokerAway
-        self._in_flight += len(messages)
-        sending = asyncio.ensure_future(self._send(messages))
-        sending.add_done_callback(lambda done: self._landed(len(messages), done))
-        try:
-            return await asyncio.wait_for(asyncio.shield(sending), patience)
-        except (TimeoutError, KafkaError, OSError) as error:
-            log.warning("broker_away", error=type(error).__name__, records=len(messages))
-            raise BrokerAway from error
-
-    def _landed(self, count: int, done: "asyncio.Future[list[tuple[int, int]]]") -> None:
-        self._in_flight -= count
-        if not done.cancelled():
-            done.exception()  # marks it as seen: the caller was told already
-
-    async def _send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        producer = await self._started()
-        futures = [
-            await producer.send(m.topic, m.value, key=m.key, partition=m.partition, headers=list(m.headers))
-            for m in messages
-        ]
-        acknowledged = await asyncio.gather(*futures)
-        return [(a.partition, a.offset) for a in acknowledged]
-
-    async def _started(self) -> Any:  # noqa: ANN401 -- aiokafka has no types
-        async with self._starting:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=self._settings.kafka.split(","),
-                    client_id="jubao",
-                    acks="all",
-                    enable_idempotence=True,
-                    compression_type="lz4",
-                    max_batch_size=256 * 1024,
-                    max_request_size=_LARGEST_REQUEST_BYTES,
-                    linger_ms=1,
-                    request_timeout_ms=30_000,
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
-
-    async def stop(self) -> None:
-        """Waits for what is in flight, within the bound of a stop, and closes."""
-        if self._producer is None:
-            return
-        producer, self._producer = self._producer, None
-        try:
-            await asyncio.wait_for(producer.stop(), self._settings.stop_seconds)
-        except TimeoutError:
-            log.warning("broker_away_at_stop", in_flight=self._in_flight)
 
 
 class Reader:

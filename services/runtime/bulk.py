@@ -1,6 +1,7 @@
-"""Rows written by the page: COPY, for tables that take a row for every record of a batch."""
+"""Rows by the page, past SQLAlchemy: COPY into tables that take a row for every record, and plain reading."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from asyncpg import DataError, InterfaceError, PostgresError
@@ -32,12 +33,34 @@ async def copy_rows(
     Raises:
         DBAPIError: a row is refused, as INSERT would; there is no ON CONFLICT, so the transaction is then lost.
     """
-    driver: Any = (await connection.get_raw_connection()).driver_connection
+    driver = await _driver(connection)
     if not driver.is_in_transaction():
         await connection.execute(BEGIN)
-    statement = f"COPY {table}"
-    try:
+    with _told_as_sqlalchemy(driver, f"COPY {table}"):
         await driver.copy_records_to_table(table, columns=columns, records=rows)
+
+
+async def fetch_rows(connection: AsyncConnection, statement: str, *values: object) -> list[Any]:
+    """The rows of a statement with values for `$1` and so on; outside a transaction it is one of its own.
+
+    Raises:
+        DBAPIError: as any statement would.
+    """
+    driver = await _driver(connection)
+    with _told_as_sqlalchemy(driver, statement):
+        found: list[Any] = await driver.fetch(statement, *values)
+    return found
+
+
+async def _driver(connection: AsyncConnection) -> Any:  # noqa: ANN401 -- asyncpg has no types
+    return (await connection.get_raw_connection()).driver_connection
+
+
+@contextmanager
+def _told_as_sqlalchemy(driver: Any, statement: str) -> Iterator[None]:  # noqa: ANN401 -- asyncpg has no types
+    """The driver's errors under the names that every caller sorts them by, without the values that were bound."""
+    try:
+        yield
     except DataError as error:
         raise DBAPIError(statement, None, Unwritable(str(error)), hide_parameters=True) from None
     except (PostgresError, InterfaceError) as error:

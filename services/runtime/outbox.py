@@ -6,7 +6,7 @@ rows taken. One relay a service, by advisory lock, keeps the order of each key.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.runtime import metrics
 from services.runtime.background import Background
 from services.runtime.broker import Message, Publisher
+from services.runtime.bulk import copy_rows, fetch_rows
 from services.runtime.database import Database, pause_seconds
 from services.runtime.health import Health
 from services.runtime.logs import logger
@@ -33,23 +34,18 @@ _STANDBY_SECONDS = 1.0
 _MOST_PAUSE_SECONDS = 5.0
 _ACKNOWLEDGE_SECONDS = 30.0
 
-# Puts events behind those that are waiting; the sequence gives the order in which a locked case's changes happened.
-ENQUEUE = text("""
-    INSERT INTO outbox (topic, key, value, event_id, cause_id, headers)
-    SELECT * FROM unnest(
-        CAST(:topics AS text[]), CAST(:keys AS bytea[]), CAST(:values AS bytea[]),
-        CAST(:event_ids AS uuid[]), CAST(:cause_ids AS uuid[]), CAST(:headers AS bytea[])
-    )
-""")
+# Where events wait; the sequence of `id` gives the order in which a locked case's changes happened.
+OUTBOX = "outbox"
+COLUMNS = ("topic", "key", "value", "event_id", "cause_id", "headers")
 
 # The oldest waiting events.
-OLDEST = text("""
+OLDEST = """
     SELECT id, topic, key, value, event_id, cause_id, headers, dead_topic, dead_partition, dead_offset
-    FROM outbox ORDER BY id LIMIT :most
-""")
+    FROM outbox ORDER BY id LIMIT $1
+"""
 
 # Forgets what the broker has acknowledged.
-FORGET = text("DELETE FROM outbox WHERE id = ANY(CAST(:ids AS bigint[]))")
+FORGET = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
 # Remembers where a dead letter lies, so that a replay reads it without searching.
 LOCATE_DEAD = text("""
@@ -67,24 +63,15 @@ TAKE_RELAY = text("SELECT pg_try_advisory_lock(hashtext('jubao.outbox'), hashtex
 
 def event_bytes(event: BaseModel) -> bytes:
     """An event as the bytes that go to Kafka: JSON by the contract's names, without absent fields."""
-    return event.model_dump_json(by_alias=True, exclude_none=True).encode()
+    # As model_dump_json, which would make a text of these bytes first.
+    return event.__pydantic_serializer__.to_json(event, by_alias=True, exclude_none=True)
 
 
 async def enqueue(connection: AsyncConnection, messages: Sequence[Message]) -> None:
     """Adds events to the transaction in hand; they are published in this order per key once it has committed."""
-    if not messages:
-        return
-    await connection.execute(
-        ENQUEUE,
-        {
-            "topics": [m.topic for m in messages],
-            "keys": [m.key for m in messages],
-            "values": [m.value for m in messages],
-            "event_ids": [m.event_id for m in messages],
-            "cause_ids": [m.cause_id for m in messages],
-            "headers": [pack_headers(m.headers) for m in messages],
-        },
-    )
+    if messages:
+        rows = [(m.topic, m.key, m.value, m.event_id, m.cause_id, pack_headers(m.headers)) for m in messages]
+        await copy_rows(connection, OUTBOX, COLUMNS, rows)
 
 
 def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
@@ -94,11 +81,10 @@ def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
 
 def unpack_headers(packed: bytes) -> tuple[tuple[str, bytes], ...]:
     """The headers that `pack_headers` was given."""
-    return tuple((name, value.encode("latin-1")) for name, value in orjson.loads(packed))
+    return tuple([(name, value.encode("latin-1")) for name, value in orjson.loads(packed)])
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     row: int
     message: Message
     dead: tuple[str, int, int] | None
@@ -158,15 +144,15 @@ class Relay(Background):
             return bool(await connection.scalar(TAKE_RELAY, {"service": self._database.service}))
 
     async def _wave(self, connection: AsyncConnection) -> int:
-        async with connection.begin():
-            found = (await connection.execute(OLDEST, {"most": _WAVE_ROWS})).all()
         rows = [
             _Waiting(
-                r.id,
-                Message(r.topic, r.key, r.value, r.event_id, r.cause_id, unpack_headers(r.headers)),
-                (r.dead_topic, r.dead_partition, r.dead_offset) if r.dead_topic else None,
+                row,
+                Message(topic, key, value, event_id, cause_id, unpack_headers(headers)),
+                (dead_topic, partition, offset) if dead_topic else None,
             )
-            for r in found
+            for row, topic, key, value, event_id, cause_id, headers, dead_topic, partition, offset in await fetch_rows(
+                connection, OLDEST, _WAVE_ROWS
+            )
         ]
         metrics.OUTBOX_WAITING.labels(self._database.service).set(len(rows))
         for wave in waves(rows):
@@ -179,9 +165,8 @@ class Relay(Background):
         self, connection: AsyncConnection, wave: Sequence[_Waiting], landed: Sequence[tuple[int, int]]
     ) -> None:
         letters = [(row.dead, where) for row, where in zip(wave, landed, strict=True) if row.dead]
-        async with connection.begin():
-            await connection.execute(FORGET, {"ids": [row.row for row in wave]})
-            if letters:
+        if letters:
+            async with connection.begin():
                 await connection.execute(
                     LOCATE_DEAD,
                     {
@@ -192,3 +177,5 @@ class Relay(Background):
                         "letter_offsets": [where[1] for _, where in letters],
                     },
                 )
+        # Last, so that a crash between the two repeats the letter instead of losing its place.
+        await fetch_rows(connection, FORGET, [row.row for row in wave])

@@ -1,6 +1,7 @@
 """One process: settings, engines and workers, begun together and stopped in order when the system asks for it."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ __all__ = ["Process", "StartRefused", "Unit", "UnitMaker", "Worker", "run_worker
 log = logger(__name__)
 
 _MOST_START_PAUSE_SECONDS = 5.0
+# New objects, searches of the young, searches of the middle-aged: each before the next older generation is searched.
+_COLLECT_AFTER = (100_000, 20, 100)
 
 
 class StartRefused(Exception):
@@ -91,6 +94,17 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
+def settle() -> None:
+    """Spares the garbage collector what start-up made, and the search through a batch while it is being worked on.
+
+    A batch of two thousand events is some hundred thousand objects that live together and die together. With Python's
+    default of a search every 700 objects they are gone over again and again, at half of all the CPU a batch costs.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
+
+
 async def run_workers(workers: Sequence[Worker], stop: asyncio.Event) -> None:
     """Starts workers in order, waits for the stop, stops them in reverse order. A worker whose engine is away waits."""
     begun: list[Worker] = []
@@ -99,6 +113,7 @@ async def run_workers(workers: Sequence[Worker], stop: asyncio.Event) -> None:
             if not await _begin(worker, stop):
                 return
             begun.append(worker)
+        settle()
         await stop.wait()
     finally:
         for worker in reversed(begun):

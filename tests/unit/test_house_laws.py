@@ -25,7 +25,7 @@ ONLY_HERE = {
     "sqlalchemy": re.compile(r"services/(runtime/.*|[a-z]+/store(\.py|/.*)|[a-z]+/migrations/.*)"),
     "alembic": re.compile(r"services/(runtime/migrate\.py|[a-z]+/migrations/.*)"),
     "asyncpg": re.compile(r"services/runtime/.*"),
-    "aiokafka": re.compile(r"services/runtime/(broker|administration)\.py"),
+    "aiokafka": re.compile(r"services/runtime/(broker|publisher|administration)\.py"),
     "faststream": re.compile(r"services/runtime/(broker|description)\.py"),
 }
 
