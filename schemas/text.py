@@ -3,7 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 # pydantic itself refuses lone surrogates; NUL is legal JSON and legal Unicode, and PostgreSQL takes it in no column.
@@ -19,6 +26,14 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, patt
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_WITHOUT_NUL)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 Region = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")]
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# For strict integers of bodies: JSON has one kind of number, and 3.0 is the integer 3 there; "3" and true are none.
+WHOLE = BeforeValidator(_whole)
 
 
 def _only_text(value: object) -> object:

@@ -4,11 +4,11 @@ from typing import Annotated, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.envelope import Contract
-from schemas.text import Code, Name, Region, Text, Timestamp
+from schemas.text import WHOLE, Code, Name, Region, Text, Timestamp
 from schemas.vocabulary import FLAGGED_KINDS, Category, Lane, SourceKind, SourceStatus, Standing
 from services.intake.keys import KeyUnusable, base64url, public_bytes
 from services.intake.store import AttesterRow, KeyRow, SourceRow
@@ -43,7 +43,11 @@ def _once(words: list[SourceKind]) -> list[SourceKind]:
     return list(dict.fromkeys(words))
 
 
-FlaggedKind = Annotated[SourceKind, AfterValidator(_flagged)]
+FlaggedKind = Annotated[
+    SourceKind,
+    AfterValidator(_flagged),
+    WithJsonSchema({"type": "string", "enum": sorted(kind.value for kind in FLAGGED_KINDS)}),
+]
 KeyBytes = Annotated[bytes, BeforeValidator(_key, json_schema_input_type=str)]
 """Taken as PEM, as an OpenSSH line or as unpadded base64url of the 32 bytes."""
 
@@ -57,7 +61,7 @@ class NewSource(Contract):
     parent: Name | None = None
     region: Region | None = None
     categories: Annotated[list[Category], Field(default_factory=list, max_length=len(Category))]
-    quota_per_day: Annotated[int, Field(ge=0, le=_MOST_QUOTA)] | None = None
+    quota_per_day: Annotated[int, Field(ge=0, le=_MOST_QUOTA, strict=True), WHOLE] | None = None
     time_zone: Annotated[Code, AfterValidator(_zone)] = "Asia/Shanghai"
     public_key: KeyBytes | None = None
 

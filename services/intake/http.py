@@ -5,10 +5,11 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.report import FlaggedStatement, Report
+from schemas.text import Code
 from schemas.vocabulary import Lane, SourceStatus, Standing
 from services.intake.announce import Announcement
 from services.intake.forms import (
@@ -26,15 +27,31 @@ from services.intake.forms import (
 from services.intake.reception import AccountCaller, Call, Reception, SignedCaller
 from services.intake.refusals import SourceUnbound
 from services.intake.registry import Registered, Registry
-from services.runtime.auth import Caller, RoleLacking, require, signed_in
+from services.runtime.auth import Caller
 from services.runtime.bodies import body
+from services.runtime.gate import SignedIn, gate_of
 from services.runtime.problems import Unprocessable
 from services.runtime.process import Process
-from services.runtime.signature import SignatureRefused, verify
 from services.runtime.trace import HEADER as TRACE_HEADER
 
 _FIRST_ID: Final = UUID(int=0)
 _MOST_LISTED: Final = 200
+
+_OF_NEW: Final = {
+    **{
+        name: {"operationId": name, "parameters": {"source_id": "$response.body#/id"}}
+        for name in ("show_source", "suspend_source", "resume_source", "add_key")
+    },
+    "revoke_key": {
+        "operationId": "revoke_key",
+        "parameters": {"source_id": "$response.body#/id", "key_id": "$response.body#/key_id"},
+    },
+}
+
+
+def _next_page(operation: str) -> dict[str, object]:
+    return {"next": {"operationId": operation, "parameters": {"cursor": "$response.body#/next"}}}
+
 
 reports = APIRouter(prefix="/v1", tags=["reports"])
 registry = APIRouter(prefix="/v1", tags=["registry"])
@@ -56,23 +73,16 @@ def _parts(request: Request) -> Parts:
 
 async def _reporter(request: Request) -> SignedCaller | AccountCaller:
     """Who sends a flagged report: by its signature, or by a police account's token where there is no signature."""
-    process: Process = request.app.state.process
-    if "signature" in request.headers or "signature-input" in request.headers:
+    account: Caller | None = request.state.caller
+    if account is None:
         known = _parts(request).registry
 
         async def resolve(key_id: str) -> Ed25519PublicKey | None:
             raw = await known.public_key(key_id)
             return None if raw is None else Ed25519PublicKey.from_public_bytes(raw)
 
-        signed = await verify(request, resolve=resolve, public_url=process.settings.public_url, clock=process.clock)
+        signed = await gate_of(request).signed(request, resolve)
         return SignedCaller(signed.key_id, signed.nonce)
-    if "authorization" not in request.headers:
-        raise SignatureRefused(
-            "there is none", "sign the request as RFC 9421 describes, or send the token of a police account"
-        )
-    account = await signed_in(request)
-    if account.role != "police":
-        raise RoleLacking(account.role, ("police",))
     try:
         return AccountCaller(account.name, UUID(account.source_id))
     except (ValueError, TypeError) as unbound:
@@ -94,7 +104,7 @@ NamedSource = Annotated[
     Query(alias="source", description="The source that the caller believes to be; refused when the key is another's."),
 ]
 Intake = Annotated[Parts, Depends(_parts)]
-Admin = Annotated[Caller, require("admin")]
+KeyId = Annotated[Code, Path()]
 Limit = Annotated[int, Query(ge=1, le=_MOST_LISTED)]
 
 
@@ -106,10 +116,13 @@ def _call(request: Request, idempotency_key: IdempotencyKey = None) -> Call:
 Calling = Annotated[Call, Depends(_call)]
 
 
-@reports.post("/reports", status_code=202, response_model_exclude_none=True, summary="A report of the public lane")
+@reports.post(
+    "/reports", status_code=202, response_model_exclude_none=True, summary="A report of the public lane",
+    responses={409: {}},
+)  # fmt: skip
 async def take_report(
     intake: Intake,
-    caller: Annotated[Caller, require("platform")],
+    caller: SignedIn,
     report: Annotated[Report, body(Report)],
     call: Calling,
 ) -> Accepted:
@@ -119,8 +132,9 @@ async def take_report(
 
 
 @reports.post(
-    "/flagged-reports", status_code=202, response_model_exclude_none=True, summary="A report of the flagged lane"
-)
+    "/flagged-reports", status_code=202, response_model_exclude_none=True, summary="A report of the flagged lane",
+    responses={409: {}},
+)  # fmt: skip
 async def take_flagged_report(
     intake: Intake,
     caller: Annotated[SignedCaller | AccountCaller, Depends(_reporter)],
@@ -139,16 +153,14 @@ async def take_flagged_report(
     return Accepted(report_id=taken.report_id, lane=Lane.FLAGGED, standing=standing, note=standing.sentence)
 
 
-@registry.post("/sources", status_code=201, summary="Register a source")
-async def add_source(intake: Intake, caller: Admin, form: Annotated[NewSource, body(NewSource)]) -> SourceChange:
+@registry.post("/sources", status_code=201, summary="Register a source", responses={201: {"links": _OF_NEW}, 409: {}})
+async def add_source(intake: Intake, caller: SignedIn, form: Annotated[NewSource, body(NewSource)]) -> SourceChange:
     """Registers a source; its key may sign from the moment of the answer."""
     return await _changed(intake, await intake.registry.add_source(form, caller.name))
 
 
-@registry.get("/sources", summary="The sources")
-async def list_sources(
-    request: Request, intake: Intake, _: Admin, cursor: str | None = None, limit: Limit = 50
-) -> SourcePage:
+@registry.get("/sources", summary="The sources", responses={200: {"links": _next_page("list_sources")}})
+async def list_sources(request: Request, intake: Intake, cursor: str | None = None, limit: Limit = 50) -> SourcePage:
     """Sources in the order of their registration."""
     place = _place(request, "sources", cursor)
     found = await intake.registry.sources(_FIRST_ID if place is None else UUID(place), limit + 1)
@@ -157,40 +169,42 @@ async def list_sources(
 
 
 @registry.get("/sources/{source_id}", summary="A source")
-async def show_source(intake: Intake, _: Admin, source_id: UUID) -> SourceShown:
+async def show_source(intake: Intake, source_id: UUID) -> SourceShown:
     """A source with its keys."""
     return _shown(await intake.registry.source(source_id))
 
 
 @registry.post("/sources/{source_id}/suspend", summary="Suspend a source")
-async def suspend_source(intake: Intake, caller: Admin, source_id: UUID) -> SourceChange:
+async def suspend_source(intake: Intake, caller: SignedIn, source_id: UUID) -> SourceChange:
     """From now on the source's reports are refused; again on a suspended one changes nothing."""
     return await _changed(intake, await intake.registry.set_status(source_id, SourceStatus.SUSPENDED, caller.name))
 
 
 @registry.post("/sources/{source_id}/resume", summary="Resume a source")
-async def resume_source(intake: Intake, caller: Admin, source_id: UUID) -> SourceChange:
+async def resume_source(intake: Intake, caller: SignedIn, source_id: UUID) -> SourceChange:
     """The source may report again; on an active one it changes nothing."""
     return await _changed(intake, await intake.registry.set_status(source_id, SourceStatus.ACTIVE, caller.name))
 
 
-@registry.post("/sources/{source_id}/keys", status_code=201, summary="Give a source a further key")
+@registry.post("/sources/{source_id}/keys", status_code=201, summary="Give a source a further key", responses={409: {}})
 async def add_key(
-    intake: Intake, caller: Admin, source_id: UUID, form: Annotated[NewKey, body(NewKey)]
+    intake: Intake, caller: SignedIn, source_id: UUID, form: Annotated[NewKey, body(NewKey)]
 ) -> SourceChange:
     """Both keys count until one is revoked, so a key can be replaced without a pause."""
     return await _changed(intake, await intake.registry.add_key(source_id, form.public_key, caller.name))
 
 
 @registry.post("/sources/{source_id}/keys/{key_id}/revoke", summary="Revoke a key")
-async def revoke_key(intake: Intake, caller: Admin, source_id: UUID, key_id: str) -> SourceChange:
+async def revoke_key(
+    intake: Intake, caller: SignedIn, source_id: UUID, key_id: Annotated[Code, Path()]
+) -> SourceChange:
     """Ends a key for good; again on a revoked one changes nothing."""
     return await _changed(intake, await intake.registry.revoke_key(source_id, key_id, caller.name))
 
 
-@registry.post("/attesters", status_code=201, summary="Register an attester")
+@registry.post("/attesters", status_code=201, summary="Register an attester", responses={409: {}})
 async def add_attester(
-    intake: Intake, caller: Admin, form: Annotated[NewAttester, body(NewAttester)]
+    intake: Intake, caller: SignedIn, form: Annotated[NewAttester, body(NewAttester)]
 ) -> AttesterChange:
     """Registers a key that may vouch for sources of some kinds; answers when the other services can know it."""
     row, event_id = await intake.registry.add_attester(form, caller.name)
@@ -198,9 +212,9 @@ async def add_attester(
     return AttesterChange(**AttesterShown.of(row).model_dump(), published=published)
 
 
-@registry.get("/attesters", summary="The attesters")
+@registry.get("/attesters", summary="The attesters", responses={200: {"links": _next_page("list_attesters")}})
 async def list_attesters(
-    request: Request, intake: Intake, _: Admin, cursor: str | None = None, limit: Limit = 50
+    request: Request, intake: Intake, cursor: str | None = None, limit: Limit = 50
 ) -> AttesterPage:
     """Attesters in the order of their key ids, intake's own among them."""
     found = await intake.registry.attesters(_place(request, "attesters", cursor) or "", limit + 1)

@@ -28,7 +28,7 @@ def _http(process: Process) -> Unit:
         process,
         _SERVICE,
         "Jubao outcomes",
-        [reports_router(database, Askers(process, database), review)],
+        [reports_router(database, Askers(database), review)],
         workers=(review,),
         counts=_counts,
         consumes=Outcomes.topics,

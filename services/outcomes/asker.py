@@ -9,11 +9,10 @@ from fastapi import Request
 
 from services.outcomes import store
 from services.outcomes.store import SourceKey
-from services.runtime.auth import RoleLacking, signed_in
+from services.runtime.auth import Caller
 from services.runtime.database import Connection, Database
+from services.runtime.gate import gate_of
 from services.runtime.problems import Problem
-from services.runtime.process import Process
-from services.runtime.signature import verify
 
 _KEY_WAIT_SECONDS: Final = 2.0
 _KEY_POLL_SECONDS: Final = 0.1
@@ -59,27 +58,24 @@ class Askers:
     """Recognises who asks.
 
     Args:
-        process: tokens, clock, and the origin that signatures cover.
         database: where the keys of sources are.
     """
 
-    def __init__(self, process: Process, database: Database) -> None:
-        self._process, self._database = process, database
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._waiting = 0
 
     async def of(self, request: Request) -> Asker:
         """Who asks.
 
         Raises:
-            Problem: 401 neither token nor signature, or one that does not hold; 403 another role, a revoked key.
+            Problem: 401 the signature does not hold; 403 a revoked key, an officer without a source.
         """
-        if "signature-input" in request.headers or "signature" in request.headers:
+        caller: Caller | None = request.state.caller
+        if caller is None:
             return await self._signed(request)
-        caller = await signed_in(request)
         if caller.role == "platform":
             return Asker(None)
-        if caller.role != "police":
-            raise RoleLacking(caller.role, ("platform", "police"))
         if caller.source_id is None:
             raise SourceLacking
         return Asker(caller.source_id)
@@ -94,9 +90,7 @@ class Askers:
             found[key_id] = key
             return Ed25519PublicKey.from_public_bytes(key.public_key)
 
-        signed = await verify(
-            request, resolve=resolve, public_url=self._process.settings.public_url, clock=self._process.clock
-        )
+        signed = await gate_of(request).signed(request, resolve)
         key = found[signed.key_id]
         if key.revoked_at is not None:
             raise KeyRevoked

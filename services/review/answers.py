@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.decision import Finding
 from schemas.envelope import Contract
-from schemas.text import Code, Timestamp
+from schemas.text import WHOLE, Code, Timestamp
 from schemas.triage import ClassName
 from schemas.vocabulary import Action, CaseKind, CaseState, PriorityClass, SourceKind, Verdict
 
@@ -30,7 +30,7 @@ class ClaimWish(Contract):
     """What a reviewer would like: cases of these queues (of all, unless told), and how many to hold at most."""
 
     queues: Annotated[list[Code], Field(min_length=1, max_length=MOST_QUEUES)] | None = None
-    max: Annotated[int, Field(ge=1, le=MOST_CLAIMS, strict=True)] = 1
+    max: Annotated[int, Field(ge=1, le=MOST_CLAIMS, strict=True), WHOLE] = 1
 
 
 class DecisionWish(Finding):

@@ -32,14 +32,34 @@ from services.review.leasing import LeaseLost
 from services.review.refusals import RefusedHere, ReportUnknown, problem_of
 from services.review.store import queries
 from services.review.store.decisions import CaseUnknown
-from services.runtime.auth import Caller, require
 from services.runtime.database import Connection, Database
+from services.runtime.gate import SignedIn
 from services.runtime.pages import Cursors
 from services.runtime.problems import Unprocessable
 from services.runtime.web import body
 
-_DECIDES: Final = require("reviewer", "senior", "supervisor")
-_LOOKS: Final = require("reviewer", "senior", "supervisor", "auditor", "admin")
+_LEASE: Final = "$response.body#/claims/0/lease/token"
+_CASE: Final = "$response.body#/claims/0/case/id"
+# The way of a case, for programs that follow it by the description alone; each of its steps uses what the last gave.
+_OF_CLAIM: Final = {
+    "renew": {"operationId": "renew", "parameters": {"token": _LEASE}},
+    "release": {"operationId": "release", "parameters": {"token": _LEASE}},
+    "decide": {
+        "operationId": "decide",
+        "parameters": {"case_id": _CASE},
+        "requestBody": {"lease": _LEASE, "verdict": "no_violation", "actions": [], "reason": "No rule is broken."},
+    },
+    "case": {"operationId": "case", "parameters": {"case_id": _CASE}},
+    "report": {
+        "operationId": "report",
+        "parameters": {"report_id": "$response.body#/claims/0/case/reports/0/report_id"},
+    },
+}
+_CASE_ANSWERED: Final = {"case": {"operationId": "case", "parameters": {"case_id": "$response.body#/case_id"}}}
+_OF_CASES: Final = {
+    "case": {"operationId": "case", "parameters": {"case_id": "$response.body#/cases/0/id"}},
+    "next": {"operationId": "cases", "parameters": {"cursor": "$response.body#/next"}},
+}
 
 
 class CaseFilter(BaseModel):
@@ -57,12 +77,14 @@ def desk_router(desk: Desk) -> APIRouter:
     """Claiming and deciding."""
     router = APIRouter(prefix="/v1", tags=["desk"])
 
-    @router.post("/claims", summary="The caller's live leases, then the next cases")
-    async def claim(caller: Annotated[Caller, _DECIDES], wish: Annotated[ClaimWish, body(ClaimWish)]) -> Claims:
+    @router.post(
+        "/claims", summary="The caller's live leases, then the next cases", responses={200: {"links": _OF_CLAIM}}
+    )
+    async def claim(caller: SignedIn, wish: Annotated[ClaimWish, body(ClaimWish)]) -> Claims:
         return Claims(claims=await desk.claim(caller, wish.queues, wish.max))
 
-    @router.post("/leases/{token}/renew", summary="Moves the end of a lease")
-    async def renew(caller: Annotated[Caller, _DECIDES], token: str) -> Renewal:
+    @router.post("/leases/{token}/renew", summary="Moves the end of a lease", responses={409: {}})
+    async def renew(caller: SignedIn, token: str) -> Renewal:
         try:
             lease = await desk.renew(caller, _token(token))
         except LeaseLost as lost:
@@ -72,17 +94,23 @@ def desk_router(desk: Desk) -> APIRouter:
             notice=notice(lease.ends_by),
         )
 
-    @router.post("/leases/{token}/release", summary="Gives a case back to the queue")
-    async def release(caller: Annotated[Caller, _DECIDES], token: str) -> Release:
+    @router.post(
+        "/leases/{token}/release", summary="Gives a case back to the queue",
+        responses={200: {"links": _CASE_ANSWERED}, 409: {}},
+    )  # fmt: skip
+    async def release(caller: SignedIn, token: str) -> Release:
         try:
             case_id = await desk.release(caller, _token(token))
         except LeaseLost as lost:
             raise problem_of(lost) from lost
         return Release(case_id=case_id, state=CaseState.QUEUED)
 
-    @router.post("/cases/{case_id}/decisions", status_code=201, summary="Decides a case")
+    @router.post(
+        "/cases/{case_id}/decisions", status_code=201, summary="Decides a case",
+        responses={201: {"links": _CASE_ANSWERED}, 409: {}},
+    )  # fmt: skip
     async def decide(
-        caller: Annotated[Caller, _DECIDES], case_id: UUID, wish: Annotated[DecisionWish, body(DecisionWish)]
+        caller: SignedIn, case_id: UUID, wish: Annotated[DecisionWish, body(DecisionWish)]
     ) -> DecisionAnswer:
         try:
             made = await desk.decide(Proposal(case_id, wish.lease, caller.name, wish.finding))
@@ -107,7 +135,7 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["reading"])
 
     @router.get("/cases/{case_id}", summary="One case with its first reports and its history")
-    async def case(_: Annotated[Caller, _LOOKS], case_id: UUID) -> CaseAnswer:
+    async def case(case_id: UUID) -> CaseAnswer:
         async def work(connection: Connection) -> list[CaseAnswer]:
             return await queries.cases(connection, [case_id])
 
@@ -116,8 +144,8 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
             raise problem_of(CaseUnknown(case_id))
         return found[0]
 
-    @router.get("/cases", summary="Cases, the newest first")
-    async def cases(_: Annotated[Caller, _LOOKS], wanted: Annotated[CaseFilter, Query()]) -> CasePage:
+    @router.get("/cases", summary="Cases, the newest first", responses={200: {"links": _OF_CASES}})
+    async def cases(wanted: Annotated[CaseFilter, Query()]) -> CasePage:
         before = None if wanted.cursor is None else _place(cursors.read(wanted.cursor, "at", "id"))
 
         async def work(connection: Connection) -> list[CaseSummary]:
@@ -137,11 +165,11 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
         return CasePage(cases=shown, next=cursors.write(last) if last else None)
 
     @router.get("/queues", summary="What waits, class by class and queue by queue")
-    async def queues(_: Annotated[Caller, _LOOKS]) -> list[QueueAnswer]:
+    async def queues() -> list[QueueAnswer]:
         return await database.transact(queries.queues)
 
     @router.get("/reports/{report_id}", summary="Where one report stands, for the service that answers reporters")
-    async def report(_: Annotated[Caller, require("platform")], report_id: UUID) -> ReportAnswer:
+    async def report(report_id: UUID) -> ReportAnswer:
         async def work(connection: Connection) -> ReportAnswer | None:
             return await queries.report(connection, report_id)
 

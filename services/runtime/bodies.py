@@ -1,5 +1,6 @@
 """Request bodies: bounded, read once, and refused with place and reason where they do not fit the contract."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.runtime.decoding import safe_message
-from services.runtime.problems import BodyTooLarge, Unprocessable
+from services.runtime.problems import BodyTooLarge, BodyTooSlow, Unprocessable, send_problem
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -18,10 +19,13 @@ _MOST_ERRORS_TOLD = 20
 
 
 class BodyBound:
-    """ASGI middleware that stops reading a body at its bound and answers 413."""
+    """ASGI middleware that stops reading a body at its bound in bytes (413) and in time (408).
 
-    def __init__(self, app: ASGIApp, most_bytes: int = MOST_BODY_BYTES) -> None:
-        self._app, self._most_bytes = app, most_bytes
+    Both end the connection: what else comes over it is the rest of that body.
+    """
+
+    def __init__(self, app: ASGIApp, most_bytes: int = MOST_BODY_BYTES, most_seconds: float = 20) -> None:
+        self._app, self._most_bytes, self._most_seconds = app, most_bytes, most_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on with a counted body."""
@@ -30,25 +34,28 @@ class BodyBound:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._most_bytes:
-            await self._refuse(send)
+            await send_problem(send, BodyTooLarge(self._most_bytes))
             return
-        read = 0
+        read, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self._most_seconds
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            # Once the body is there, whoever asks waits for the caller to leave, which may take as long as it likes.
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTooSlow(self._most_seconds) from None
             read += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if read > self._most_bytes:
                 raise BodyTooLarge(self._most_bytes)
             return message
 
         await self._app(scope, counted, send)
-
-    async def _refuse(self, send: Send) -> None:
-        document = json.dumps(BodyTooLarge(self._most_bytes).document()).encode()
-        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(document)).encode())]
-        await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
-        await send({"type": "http.response.body", "body": document})
 
 
 class _Repeated(ValueError):

@@ -36,6 +36,12 @@ REQUEST_SECONDS = Histogram(
     ["service"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+CONNECTIONS_CUT = Counter(
+    "jubao_http_connections_cut_total",
+    "Connections ended before their request reached a service, by why: head_slow, head_large, not_http, "
+    "crowded, body_unread or idle.",
+    ["why"],
+)
 
 
 def exposition() -> bytes:

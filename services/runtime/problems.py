@@ -1,6 +1,12 @@
 """Errors that reach a caller: RFC 9457 problem details. What a person reads says what to do next."""
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+from starlette.types import Send
+
+PROBLEM_JSON: Final = "application/problem+json"
 
 
 class Problem(Exception):
@@ -56,7 +62,21 @@ class BodyTooLarge(Problem):
             "body_too_large",
             "The body is too large",
             f"A body may hold {most_bytes} bytes; send a shorter one.",
+            headers={"Connection": "close"},
             extra={"most_bytes": most_bytes},
+        )
+
+
+class BodyTooSlow(Problem):
+    """A body that did not come to its end in time."""
+
+    def __init__(self, most_seconds: float) -> None:
+        super().__init__(
+            408,
+            "body_too_slow",
+            "The body came too slowly",
+            f"A body must be sent within {most_seconds:g} s; send the request again over a connection that takes it.",
+            headers={"Connection": "close"},
         )
 
 
@@ -86,3 +106,17 @@ class BrokerAway(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("The broker")
+
+
+async def send_problem(send: Send, problem: Problem) -> None:
+    """Answers a request from outside a service's routes, and ends its connection: what is left of it is not read."""
+    document = json.dumps(problem.document(), ensure_ascii=False).encode()
+    headers = {
+        "content-type": PROBLEM_JSON,
+        "content-length": str(len(document)),
+        "connection": "close",
+        **problem.headers,
+    }
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
+    await send({"type": "http.response.body", "body": document})

@@ -66,6 +66,27 @@ class Settings(BaseSettings):
     answer_timeout_seconds: Annotated[
         float, Field(gt=0, le=5, description="How long a caller waits before a missing engine is a 503.")
     ] = 4
+    rate_staff_per_second: Annotated[float, Field(gt=0, description="Calls of one reviewer, auditor or admin.")] = 500
+    rate_platform_per_second: Annotated[float, Field(gt=0, description="Calls of one backend.")] = 5_000
+    rate_source_per_second: Annotated[float, Field(gt=0, description="Calls of one officer, or under one key.")] = 200
+    rate_address_per_second: Annotated[
+        float, Field(gt=0, description="Calls from one address that do not prove who calls, and open ones apart.")
+    ] = 300
+    rate_burst_seconds: Annotated[
+        float, Field(gt=0, le=3_600, description="For how many seconds' worth of calls may come at once.")
+    ] = 10
+    head_seconds: Annotated[float, Field(gt=0, le=300, description="For a request's line and header fields.")] = 10
+    body_seconds: Annotated[float, Field(gt=0, le=300, description="For a request's body, once it is read.")] = 20
+    request_seconds: Annotated[float, Field(gt=0, le=600, description="Until a request's answer begins.")] = 30
+    keep_alive_seconds: Annotated[float, Field(gt=0, le=600, description="For a connection between two requests.")] = 30
+    most_connections: Annotated[int, Field(ge=1, le=100_000, description="Connections of one web process.")] = 1_000
+    most_connections_per_address: Annotated[
+        int, Field(ge=1, le=100_000, description="Of these, from one address that is no trusted proxy.")
+    ] = 500
+    trusted_proxies: str = Field(
+        "", description="Addresses or networks, with commas, whose X-Forwarded-For tells the caller's; empty: none."
+    )
+
     stop_seconds: Annotated[float, Field(gt=0, le=120, description="How long a stop waits for the batch in hand.")] = 10
 
     @cached_property

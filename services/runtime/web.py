@@ -1,39 +1,38 @@
 """One service's HTTP app: its routes, and around them what every service answers alike."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from schemas.access import ACCESS, Rule
 from schemas.topics import Topic
-from services.runtime import metrics
-from services.runtime.auth import Caller, require
+from services.runtime import metrics, openapi
 from services.runtime.bodies import BodyBound, body, errors_of
 from services.runtime.deadweb import dead_router
+from services.runtime.gate import Gate
 from services.runtime.health import Worker
 from services.runtime.logs import logger, where_raised
-from services.runtime.problems import Problem, Unprocessable
-from services.runtime.process import Process, health_of
-from services.runtime.standing import lag_of
+from services.runtime.problems import PROBLEM_JSON, Problem, Unprocessable
+from services.runtime.process import Process, StartRefused
+from services.runtime.standingweb import Counts, standing_router
+from services.runtime.time_limit import TimeLimit
 
 __all__ = ["application", "body", "origin"]
 
 log = logger(__name__)
 
-PROBLEM_JSON = "application/problem+json"
 # Anyone may send any word as a method, and every word would be a series that is kept for good.
+_NOT_ALLOWED, _GONE = 405, 400
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-Counts = Callable[[AsyncConnection], Awaitable[Mapping[str, int]]]
 
 
 async def _no_counts(_: AsyncConnection) -> Mapping[str, int]:
@@ -60,27 +59,59 @@ def application(
         workers: that run in the same process, for its readiness.
         counts: what the service counts for `status`, in one transaction.
         consumes: the topics whose lag it tells, and whose dead letters it keeps.
+
+    Raises:
+        StartRefused: a route that `schemas.access` does not know, or a row there without a route.
     """
-    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title=title,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.process, app.state.service = process, service
-    included = [*routers, _standing_routes(process, service, workers, counts, consumes)]
+    included = [*routers, standing_router(process, service, workers, counts, consumes)]
     if consumes:
         included.append(dead_router(process, service))
+    rules = _checked_rules(service, included)
+    gate = Gate(rules, tokens=process.tokens, rates=process.rates, settings=process.settings, clock=process.clock)
     for router in included:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(gate)])
+    app.state.addresses = [(route.path_regex, route.methods) for router in included for route in _api_routes(router)]
     app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
-    app.add_middleware(BodyBound)
+    app.add_middleware(BodyBound, most_seconds=process.settings.body_seconds)
+    app.add_middleware(TimeLimit, most_seconds=process.settings.request_seconds)
     app.add_middleware(_Measured, service=service)
-    app.openapi = lambda: _openapi(app, included)  # type: ignore[method-assign] # FastAPI's own way to say so
+    app.openapi = lambda: openapi.document(app, included, rules)  # type: ignore[method-assign] # FastAPI's own way
     return app
+
+
+def _checked_rules(service: str, included: Sequence[APIRouter]) -> Sequence[Rule]:
+    """The service's rows of the table, if they are about its routes, all of them and no other."""
+    routes = {(m, r.path_format) for router in included for r in _api_routes(router) for m in r.methods or ()}
+    routes.add(("GET", "/openapi.json"))
+    rules = ACCESS.get(service, ())
+    known = {(rule.method, rule.path) for rule in rules}
+    wrong = [f"{m} /{service}{p} has no row in schemas/access.py; add who may call it" for m, p in routes - known]
+    wrong += [f"{m} /{service}{p} has a row in schemas/access.py and no route" for m, p in known - routes]
+    if wrong:
+        raise StartRefused("\n".join(sorted(wrong)))
+    return rules
+
+
+def _api_routes(router: APIRouter) -> list[APIRoute]:
+    return [route for route in router.routes if isinstance(route, APIRoute)]
 
 
 def origin(apps: Mapping[str, FastAPI]) -> FastAPI:
     """One origin for several services: each under its prefix, and at the root where they and their descriptions are."""
-    root = FastAPI(title="Jubao", docs_url=None, redoc_url=None, openapi_url=None)
+    root = FastAPI(title="Jubao", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
     @root.get("/")
     async def index() -> dict[str, dict[str, str]]:
@@ -88,46 +119,9 @@ def origin(apps: Mapping[str, FastAPI]) -> FastAPI:
 
     for service, app in apps.items():
         root.mount(f"/{service}", app)
+    root.state.addresses = ()
     root.add_exception_handler(HTTPException, _answer_http)
     return root
-
-
-def _standing_routes(
-    process: Process, service: str, workers: Sequence[Worker], counts: Counts, consumes: Sequence[Topic]
-) -> APIRouter:
-    router = APIRouter(tags=["standing"])
-
-    @router.get("/healthz", summary="Whether the process lives")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @router.get("/readyz", summary="Whether it can serve: 503 with what it waits for otherwise")
-    async def readyz() -> JSONResponse:
-        waits = {name: h.detail for name, h in health_of(workers).items() if not h.healthy}
-        if not await process.database(service).answers():
-            waits["database"] = "does not answer"
-        return JSONResponse({"status": "waits" if waits else "ok", "waits": waits}, 503 if waits else 200)
-
-    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-    async def exposition() -> Response:
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
-
-    @router.get("/v1/status", summary="What this service counts, its lag and its open dead letters")
-    async def status(
-        _: Annotated[Caller, require("admin", "auditor", "reviewer", "senior", "supervisor", "platform")],
-    ) -> dict[str, Any]:
-        async def work(connection: AsyncConnection) -> Mapping[str, int]:
-            return await counts(connection)
-
-        database = process.database(service)
-        return {
-            "service": service,
-            "counts": await database.transact(work),
-            "lag": await lag_of(process.settings, database, consumes),
-            "dead": await process.dead_letters(service).count_open() if consumes else 0,
-        }
-
-    return router
 
 
 class _Measured:
@@ -174,15 +168,28 @@ async def _answer_invalid(_: Request, error: Exception) -> Response:
     return _problem_response(Unprocessable(errors_of(error.errors())))
 
 
-async def _answer_http(_: Request, error: Exception) -> Response:
+async def _answer_nobody(_: Request, __: Exception) -> Response:
+    """The caller has gone, or was cut off: nobody reads this."""
+    return Response(status_code=_GONE)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # pragma: no cover -- registered for it alone
         raise error
+    headers = dict(error.headers or {})
+    if error.status_code == _NOT_ALLOWED and (methods := _methods_of(request)):
+        headers["Allow"] = ", ".join(methods)
     hints = {404: "There is nothing at this address.", 405: "This address takes other methods; see the Allow header."}
     detail = hints.get(error.status_code, str(error.detail))
     title = str(error.detail)
-    return _problem_response(
-        Problem(error.status_code, f"http_{error.status_code}", title, detail, headers=error.headers)
-    )
+    return _problem_response(Problem(error.status_code, f"http_{error.status_code}", title, detail, headers=headers))
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What an address takes; the framework names the methods of the first of its routes alone."""
+    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+    addresses: Sequence[tuple[re.Pattern[str], set[str]]] = request.app.state.addresses
+    return sorted({method for pattern, methods in addresses if pattern.match(path) for method in methods})
 
 
 async def _answer_defect(request: Request, error: Exception) -> Response:
@@ -192,54 +199,3 @@ async def _answer_defect(request: Request, error: Exception) -> Response:
     return _problem_response(
         Problem(500, "defect", "A defect of ours", "The request met a defect; it is logged. Try again, or tell us.")
     )
-
-
-class _ProblemDocument(BaseModel):
-    """RFC 9457 problem details."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
-def _openapi(app: FastAPI, included: Sequence[APIRouter]) -> dict[str, Any]:
-    if app.openapi_schema is not None:
-        return app.openapi_schema
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    models: list[type[BaseModel]] = [_ProblemDocument]
-    problem = {"description": "A problem", "content": {PROBLEM_JSON: {"schema": _reference("_ProblemDocument")}}}
-    # An app's own list of routes shows included routers as one entry each, so the routers are asked.
-    for route in (route for router in included for route in router.routes):
-        if not isinstance(route, APIRoute):
-            continue
-        for method in route.methods or ():
-            operation = document["paths"][route.path_format][method.lower()]
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = problem
-            model = _body_model(route)
-            if model is not None:
-                models.append(model)
-                content = {"application/json": {"schema": _reference(model.__name__)}}
-                operation["requestBody"] = {"required": True, "content": content}
-    _, definitions = models_json_schema(
-        [(m, "validation") for m in dict.fromkeys(models)], ref_template="#/components/schemas/{model}"
-    )
-    components = document.setdefault("components", {}).setdefault("schemas", {})
-    components.pop("HTTPValidationError", None)
-    components.pop("ValidationError", None)
-    components.update(definitions.get("$defs", {}))
-    app.openapi_schema = document
-    return document
-
-
-def _reference(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _body_model(route: APIRoute) -> type[BaseModel] | None:
-    for dependant in route.dependant.dependencies:
-        model = getattr(dependant.call, "body_model", None)
-        if model is not None:
-            return model  # type: ignore[no-any-return] # set by `body`
-    return None

@@ -15,16 +15,11 @@ from fastapi.responses import JSONResponse
 from services.cli import units
 from services.cli.errors import CliError
 from services.runtime import logs, metrics
+from services.runtime.edge import server_config
 from services.runtime.health import Worker
 from services.runtime.process import Process, StartRefused, health_of, run_workers, stop_signal
 from services.runtime.settings import Settings
 from services.runtime.web import origin
-
-# A caller who keeps a connection open must not hold up a stop.
-_GRACE_SECONDS = 5
-_KEEP_ALIVE_SECONDS = 30
-_BACKLOG = 512
-_MOST_CONNECTIONS = 1_000
 
 
 class _Server(uvicorn.Server):
@@ -32,21 +27,6 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are the process's, which stops the server when it stops the rest."""
         yield
-
-
-def _config(app: FastAPI, **where: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        backlog=_BACKLOG,
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        **where,  # type: ignore[arg-type] # host and port, or uds
-    )
 
 
 def _health_app(workers: Sequence[Worker]) -> FastAPI:
@@ -87,9 +67,9 @@ async def _serve(settings: Settings, names: Sequence[str]) -> None:
     apps = {name.partition(".")[0]: unit.app for name, unit in made.items() if unit.app is not None}
     servers = []
     if apps:
-        servers.append(_Server(_config(origin(apps), **_where(settings.bind))))
+        servers.append(_Server(server_config(origin(apps), settings, **_where(settings.bind))))
     if settings.health:
-        servers.append(_Server(_config(_health_app(workers), **_where(settings.health))))
+        servers.append(_Server(server_config(_health_app(workers), settings, **_where(settings.health))))
     running = [asyncio.create_task(server.serve()) for server in servers]
     working = asyncio.create_task(run_workers(workers, stop))
     logs.logger(__name__).info("serving", units=list(names), host=socket.gethostname())

@@ -25,6 +25,7 @@ from services.intake.app import UNITS
 from services.intake.keys import base64url, source_key_id
 from services.runtime.administration import create_topics
 from services.runtime.broker import Reader, Record
+from services.runtime.edge import server_config
 from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
 from services.runtime.migrate import upgrade
 from services.runtime.outbox import Message
@@ -186,8 +187,7 @@ class Bench:
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
         """A web server at the public address, for as long as the block lasts."""
-        config = uvicorn.Config(self.root, log_config=None, lifespan="off", access_log=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(server_config(self.root, self.settings))
         listening = socket.create_server(("127.0.0.1", urlsplit(ORIGIN).port or 0))
         serving = asyncio.create_task(server.serve([listening]))
         try:

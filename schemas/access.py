@@ -1,0 +1,93 @@
+"""Who may call what: the one table of every route of every service. A service refuses to start with a route beside it.
+
+A change here changes what a role may do; nothing else does. `docs/access.md` is written from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Role = Literal["reviewer", "senior", "supervisor", "auditor", "admin", "platform", "police"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One route of a service, by method and path template, and who may call it.
+
+    `roles` are those whose bearer token is let in. With `signed`, a request that a source signed (RFC 9421) is let in
+    as well. A rule with neither is open to everybody.
+    """
+
+    method: str
+    path: str
+    roles: tuple[Role, ...] = ()
+    signed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to say who they are."""
+        return not self.roles and not self.signed
+
+
+_DECIDE: Final[tuple[Role, ...]] = ("reviewer", "senior", "supervisor")
+_LOOK: Final[tuple[Role, ...]] = (*_DECIDE, "auditor", "admin")
+
+# What every service answers, beside its own routes.
+_STANDING: Final = (
+    Rule("GET", "/healthz"),
+    Rule("GET", "/readyz"),
+    Rule("GET", "/metrics"),
+    Rule("GET", "/openapi.json"),
+    Rule("GET", "/v1/status", (*_LOOK, "platform")),
+)
+# What the services that consume topics answer about records that did not fit.
+_DEAD: Final = (
+    Rule("GET", "/v1/dead", ("admin",)),
+    Rule("GET", "/v1/dead/{topic}/{partition}/{offset}", ("admin",)),
+    Rule("POST", "/v1/dead/replay", ("admin",)),
+)
+
+ACCESS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "intake": (
+        Rule("POST", "/v1/reports", ("platform",)),
+        Rule("POST", "/v1/flagged-reports", ("police",), signed=True),
+        Rule("POST", "/v1/sources", ("admin",)),
+        Rule("GET", "/v1/sources", ("admin",)),
+        Rule("GET", "/v1/sources/{source_id}", ("admin",)),
+        Rule("POST", "/v1/sources/{source_id}/suspend", ("admin",)),
+        Rule("POST", "/v1/sources/{source_id}/resume", ("admin",)),
+        Rule("POST", "/v1/sources/{source_id}/keys", ("admin",)),
+        Rule("POST", "/v1/sources/{source_id}/keys/{key_id}/revoke", ("admin",)),
+        Rule("POST", "/v1/attesters", ("admin",)),
+        Rule("GET", "/v1/attesters", ("admin",)),
+        *_STANDING,
+    ),
+    "triage": (
+        Rule("GET", "/v1/policy", _LOOK),
+        *_STANDING,
+        *_DEAD,
+    ),
+    "review": (
+        Rule("POST", "/v1/claims", _DECIDE),
+        Rule("POST", "/v1/leases/{token}/renew", _DECIDE),
+        Rule("POST", "/v1/leases/{token}/release", _DECIDE),
+        Rule("POST", "/v1/cases/{case_id}/decisions", _DECIDE),
+        Rule("GET", "/v1/cases/{case_id}", _LOOK),
+        Rule("GET", "/v1/cases", _LOOK),
+        Rule("GET", "/v1/queues", _LOOK),
+        Rule("GET", "/v1/reports/{report_id}", ("platform",)),
+        *_STANDING,
+        *_DEAD,
+    ),
+    "outcomes": (
+        Rule("GET", "/v1/reports/{report_id}", ("platform", "police"), signed=True),
+        *_STANDING,
+        *_DEAD,
+    ),
+    "audit": (
+        Rule("GET", "/v1/entries", ("auditor",)),
+        *_STANDING,
+        *_DEAD,
+    ),
+}
