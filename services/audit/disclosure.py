@@ -7,6 +7,7 @@ privacy, into `private` otherwise. A test fails for a field that is in neither.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -261,7 +262,7 @@ def _ruling(ruling: Ruling) -> tuple[dict[str, object], dict[str, object]]:
     shown: dict[str, object] = {}
     hidden: list[tuple[str, object]] = []
     for path, value in sorted(ruling.inputs.items()):
-        if _PATH.fullmatch(path) and (not isinstance(value, str) or value in _WORDS):
+        if _is_path(path) and (not isinstance(value, str) or value in _WORDS):
             shown[path] = value
         else:
             hidden.append((path, value))
@@ -269,6 +270,11 @@ def _ruling(ruling: Ruling) -> tuple[dict[str, object], dict[str, object]]:
         {"policy": ruling.policy, "version": ruling.version, "rule": ruling.rule, "inputs": shown or None},
         {"inputs": hidden or None},
     )
+
+
+@lru_cache(maxsize=1_000)  # a policy reads the same few paths for each report
+def _is_path(text: str) -> bool:
+    return _PATH.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
