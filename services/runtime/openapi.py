@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from schemas.access import Rule
+from services.runtime.exemplified import exemplify
 from services.runtime.problems import PROBLEM_JSON
 
 _BEARER: Final = "bearer"
@@ -106,6 +107,7 @@ def document(app: FastAPI, included: Sequence[APIRouter], rules: Sequence[Rule])
     schemas.pop("ValidationError", None)
     schemas.update(definitions.get("$defs", {}))
     made["servers"] = [{"url": f"/{app.state.service}"}]
+    exemplify(made, app.state.service)
     app.openapi_schema = made
     return made
 
