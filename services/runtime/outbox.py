@@ -10,7 +10,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +22,7 @@ from services.runtime.database import Database, pause_seconds
 from services.runtime.health import Health
 from services.runtime.logs import logger
 from services.runtime.problems import BrokerAway
+from services.runtime.writing import event_bytes
 
 __all__ = ["Message", "Relay", "enqueue", "event_bytes"]
 
@@ -59,12 +59,6 @@ LOCATE_DEAD = text("""
 
 # One relay of a service at a time; the lock goes with the session.
 TAKE_RELAY = text("SELECT pg_try_advisory_lock(hashtext('jubao.outbox'), hashtext(:service))")
-
-
-def event_bytes(event: BaseModel) -> bytes:
-    """An event as the bytes that go to Kafka: JSON by the contract's names, without absent fields."""
-    # As model_dump_json, which would make a text of these bytes first.
-    return event.__pydantic_serializer__.to_json(event, by_alias=True, exclude_none=True)
 
 
 async def enqueue(connection: AsyncConnection, messages: Sequence[Message]) -> None:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import orjson
+
 from schemas.triage import ClassName, Ruling
+from services.runtime.writing import event_bytes
 from services.triage.condition import Condition, context_of
 from services.triage.inputs import INPUTS, Facts, Value
 
@@ -46,11 +49,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Classed:
-    """What the policy says of a report."""
+    """What the policy says of a report; `written` is that as it stands in the event, without the object's braces."""
 
     terms: ClassTerms
     queue: str
     ruling: Ruling
+    written: bytes
 
 
 class Policy:
@@ -108,4 +112,13 @@ class Policy:
             rule=rule.id,
             inputs={path: given[path] for path in rule.condition.reads},
         )
-        return Classed(rule.terms, queue, ruling)
+        return Classed(rule.terms, queue, ruling, _written(rule.terms, queue, ruling))
+
+
+def _written(terms: ClassTerms, queue: str, ruling: Ruling) -> bytes:
+    return b'"class":%b,"queue":%b,"target_seconds":%d,"ruling":%b' % (
+        orjson.dumps(terms.name),
+        orjson.dumps(queue),
+        terms.target_seconds,
+        event_bytes(ruling),
+    )

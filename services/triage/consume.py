@@ -21,7 +21,7 @@ from services.runtime.trace import continued
 from services.triage import attestation
 from services.triage.attestation import AttestationRefused, Claim
 from services.triage.classing import Policy
-from services.triage.priority import Arrival, alert, digest_of, triage
+from services.triage.priority import Arrival, alert, digest_of, triaged
 from services.triage.registry import Registry
 from services.triage.standing import Verdict, Vouched, judge, local_day, unattested, vouch
 from services.triage.store import PlaceWanted
@@ -45,17 +45,18 @@ def arrival_of(record: Record, model: type[Submitted | FlaggedSubmitted], topic:
     submitted = decode_event(record, model, topic)
     if submitted.data.occurred_at > record.at + _EARLY:
         raise Refused("data.occurred_at: more than an hour after the report was received")
-    return Arrival(submitted, lane, record.at, digest_of(submitted.data))
+    written = event_bytes(submitted.data)
+    return Arrival(submitted, lane, record.at, written, digest_of(written))
 
 
 def _messages(policy: Policy, topic: Topic, item: Item[Arrival], verdict: Verdict) -> list[Message]:
     """What goes out for one report: its triaged event, and an alert if its attestation did not count."""
     arrival = item.value
     headers = (("content-type", _JSON), (TRACE_HEADER, continued(item.record.header(TRACE_HEADER))))
-    triaged = triage(policy, arrival, verdict)
+    event_id, value = triaged(policy, arrival, verdict)
     key = arrival.report.content.id.encode()
     cause = arrival.submitted.id
-    messages = [Message(topic.name, key, event_bytes(triaged), triaged.id, cause, headers)]
+    messages = [Message(topic.name, key, value, event_id, cause, headers)]
     raised = alert(arrival, verdict)
     if raised is not None:
         report_key = str(arrival.report.report_id).encode()

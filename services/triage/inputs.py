@@ -8,7 +8,7 @@ a condition needs no test for presence.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.report import Report
 from schemas.vocabulary import Category, Channel, ContentType, Lane, SourceKind
@@ -32,8 +32,7 @@ class SourceFacts:
     within_expertise: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """All that a condition can see."""
 
     report: Report

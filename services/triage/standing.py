@@ -6,6 +6,8 @@ word. Any other attester vouches for the source's identity alone; the rest is ju
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.report import Report
@@ -19,8 +21,7 @@ from services.triage.sourcebook import SourceBook
 _DEFAULT_ZONE = "Asia/Shanghai"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What is known of a report's source, when the report came, and what a person should be told of.
 
     `attestation` is there only if it counts; `refused` says why it does not, on the flagged lane.
@@ -55,7 +56,13 @@ class Vouched:
 def unattested(report: Report, at: datetime, refused: AttestationRefused | None = None) -> Verdict:
     """A report that nobody vouches for: its source is what it says, and nothing else is known of it."""
     known = refused is not None and refused.code is AlertCode.SUSPENDED_SOURCE
-    return Verdict(SourceFacts(report.source.kind, known=known), at, refused=refused)
+    return Verdict(_nothing_but(report.source.kind, known), at, refused=refused)
+
+
+@cache
+def _nothing_but(kind: SourceKind, known: bool) -> SourceFacts:  # noqa: FBT001 -- the key of a memory
+    """The facts of a source that nobody vouches for: as many as there are kinds, twice."""
+    return SourceFacts(kind, known=known)
 
 
 def vouch(claim: Claim, report: Report, value: bytes, book: SourceBook) -> Vouched:
