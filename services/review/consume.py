@@ -80,8 +80,7 @@ def arrival_of(event: ReportTriaged, value: bytes, traceparent: bytes | None = N
         report_id=report.report_id,
         event_id=event.id,
         content_id=report.content.id,
-        digest=triaged.digest,
-        lane=triaged.lane.value,
+        digest=bytes.fromhex(triaged.digest),
         attested=triaged.attestation is not None,
         priority=int(triaged.priority_class),
         target_seconds=triaged.target_seconds,
@@ -93,7 +92,6 @@ def arrival_of(event: ReportTriaged, value: bytes, traceparent: bytes | None = N
         rule=triaged.ruling.rule,
         snapshot=None if snapshot is None else snapshot.sha256.lower(),
         data=orjson.dumps(written["report"]).decode(),
-        content=orjson.dumps(written["report"]["content"]).decode(),
         ruling=orjson.dumps(written["ruling"]).decode(),
         trace=traceparent,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -29,8 +30,7 @@ _CONTENT_TYPE = CONTENT_TYPE.encode()
 _LABELS = tuple(priority.label for priority in PriorityClass)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One change of one case, as its history and the log both tell it.
 
     `priority` is a number, `ruling` JSON text, `trace` the traceparent of the report behind it.
@@ -87,12 +87,13 @@ def change_id(case_id: UUID, change: CaseChange, version: int) -> UUID:
 
 def case_message(change: Change) -> Message:
     """The record of a change, for `cases.v1`."""
+    case_id, at = str(change.case_id), _text(change.at)
     data: dict[str, object] = {
-        "case_id": change.case_id,
+        "case_id": case_id,
         "kind": _KIND,
         "version": change.version,
         "content_id": change.content_id,
-        "at": _text(change.at),
+        "at": at,
         "actor": change.actor,
         "from_state": change.from_state,
         "to_state": change.to_state,
@@ -111,18 +112,22 @@ def case_message(change: Change) -> Message:
     if change.expires_at is not None:
         data["expires_at"] = _text(change.expires_at)
     if change.previous_case_id is not None:
-        data["previous_case_id"] = change.previous_case_id
-    value = _event(
-        _TYPES[change.change],
-        data,
-        case_id=change.case_id,
-        event_id=change.event_id,
-        at=change.at,
-        cause_id=change.cause_id,
-        report_id=change.report_id,
-    )
-    key = str(change.case_id).encode()
-    return Message(CASES.name, key, value, change.event_id, change.cause_id, _headers(change.trace))
+        data["previous_case_id"] = str(change.previous_case_id)
+    event: dict[str, object] = {
+        "specversion": "1.0",
+        "id": change.event_id,
+        "source": SOURCE,
+        "type": _TYPES[change.change],
+        "time": at,
+        "subject": case_id,
+        "datacontenttype": "application/json",
+        "causationid": change.cause_id,
+        "data": data,
+    }
+    if change.report_id is not None:
+        event["correlationid"] = change.report_id
+    headers = _headers(change.trace)
+    return Message(CASES.name, case_id.encode(), _written(event), change.event_id, change.cause_id, headers)
 
 
 def decision_messages(
@@ -190,9 +195,19 @@ def _part(
 ) -> Message:
     event_id = derived_id(made.decision_id, *stage)
     data = {**shared, "part": number, "reports": [_answered(report) for report in reports]}
-    value = _event(MADE, data, case_id=made.case_id, event_id=event_id, at=at, cause_id=cause_id)
-    key = str(made.case_id).encode()
-    return Message(DECISIONS.name, key, value, event_id, cause_id, _headers(made.trace))
+    case_id = str(made.case_id)
+    event = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": SOURCE,
+        "type": MADE,
+        "time": _text(at),
+        "subject": case_id,
+        "datacontenttype": "application/json",
+        "causationid": cause_id,
+        "data": data,
+    }
+    return Message(DECISIONS.name, case_id.encode(), _written(event), event_id, cause_id, _headers(made.trace))
 
 
 def alarm(load: Load, event_id: UUID) -> Message:
@@ -224,29 +239,7 @@ def _answered(report: AnsweredReport) -> dict[str, object]:
     return answered
 
 
-def _event(
-    kind: str,
-    data: Mapping[str, object],
-    *,
-    case_id: UUID,
-    event_id: UUID,
-    at: datetime,
-    cause_id: UUID,
-    report_id: UUID | None = None,
-) -> bytes:
-    event: dict[str, object] = {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": SOURCE,
-        "type": kind,
-        "time": _text(at),
-        "subject": case_id,
-        "datacontenttype": "application/json",
-        "causationid": cause_id,
-        "data": data,
-    }
-    if report_id is not None:
-        event["correlationid"] = report_id
+def _written(event: Mapping[str, object]) -> bytes:
     # Ids that were read from the database are of asyncpg's own kind of UUID, which orjson does not know.
     return orjson.dumps(event, default=str)
 

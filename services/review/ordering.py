@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 from uuid import UUID
 
 IMMEDIATE = 0
@@ -29,8 +30,7 @@ FirstAt = tuple[datetime | None, ...]
 Targets = tuple[int | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
+class Rank(NamedTuple):
     """A case's place: since when its score counts, at what target, and when it should be decided at the latest."""
 
     rank_from: datetime

@@ -70,11 +70,9 @@ GOOD: dict[str, dict[str, Row]] = {
             "teller_received_at": AT, "teller_report_id": _id(2), "content": "{}", "snapshots": [],
         },
         "reports": {
-            "report_id": _id(2), "case_id": _id(1), "event_id": _id(3), "digest": "d" * 64, "attested": False,
-            "lane": "public", "class": 3, "received_at": AT, "source_kind": "user", "reporter": b"r" * 16, "data": "{}",
-            "late": False,
+            "report_id": _id(2), "case_id": _id(1), "digest": b"d" * 32, "attested": False, "class": 3,
+            "received_at": AT, "source_kind": "user", "reporter": b"r" * 16, "data": "{}", "late": False,
         },
-        "case_reporters": {"case_id": _id(1), "reporter": b"r" * 16},
         "ready": {
             "case_id": _id(1), "queue": "general", "class": 3, "target_seconds": 86_400, "rank_from": AT,
             "due_at": LATER, "received_at": AT,
@@ -108,9 +106,7 @@ NEEDS: dict[tuple[str, str], str] = {
     ("intake", "source_days"): "sources",
     ("outcomes", "outcomes"): "statements",
     ("outcomes", "source_keys"): "sources",
-    **{
-        ("review", table): "cases" for table in ("reports", "case_reporters", "ready", "leases", "history", "decisions")
-    },
+    **{("review", table): "cases" for table in ("reports", "ready", "leases", "history", "decisions")},
 }
 
 # Rows that look odd and are right: service, table, what differs from the good row.
@@ -118,7 +114,7 @@ ODD: list[tuple[str, str, Row]] = [
     ("review", "cases", {"state": "claimed", "fence": 1}),
     ("review", "cases", {"state": "decided", "fence": 1, "decided_at": AT}),
     ("review", "cases", {"state": "queued", "fence": 7}),
-    ("review", "reports", {"class": 0, "attested": True, "lane": "flagged"}),
+    ("review", "reports", {"class": 0, "attested": True}),
     ("review", "leases", {"ends_by": LATER}),
     ("review", "history", {"change": "lifted", "from_state": "claimed", "to_state": "claimed"}),
     ("review", "decisions", {"verdict": "no_violation", "violates": None, "actions": []}),
@@ -193,11 +189,8 @@ BAD: list[tuple[str, str, Row, str]] = [
     ("review", "reports", {"case_id": _id(8)}, FOREIGN),
     ("review", "reports", {"class": 0}, CHECK),
     ("review", "reports", {"class": -1}, CHECK),
-    ("review", "reports", {"digest": "d" * 63}, CHECK),
-    ("review", "reports", {"lane": "middle"}, CHECK),
+    ("review", "reports", {"digest": b"d" * 31}, CHECK),
     ("review", "reports", {"reporter": b"u_8d1f"}, CHECK),
-    ("review", "case_reporters", {"case_id": _id(8)}, FOREIGN),
-    ("review", "case_reporters", {"reporter": b""}, CHECK),
     ("review", "ready", {"case_id": _id(8)}, FOREIGN),
     ("review", "ready", {"class": 5}, CHECK),
     ("review", "ready", {"target_seconds": 0}, CHECK),
@@ -273,8 +266,7 @@ SECOND: list[tuple[str, str, Row, bool]] = [
     ("review", "cases", {"case_id": _id(8), "state": "claimed", "fence": 1}, False),
     ("review", "cases", {"case_id": _id(8), "state": "decided", "fence": 1, "decided_at": AT}, True),
     ("review", "cases", {"case_id": _id(8), "content_id": "v_2"}, True),
-    ("review", "reports", {"event_id": _id(8)}, False),
-    ("review", "case_reporters", {}, False),
+    ("review", "reports", {"digest": b"e" * 32}, False),
     ("review", "ready", {"queue": "minors"}, False),
     ("review", "leases", {"token": _id(8), "fence": 2}, False),
     ("review", "history", {}, False),

@@ -74,7 +74,7 @@ async def test_second_row(as_service: Connecting, service: str, table: str, chan
 async def test_one_lease_token_for_one_case(as_service: Connecting) -> None:
     """Two cases cannot be leased or decided with one token."""
     good = GOOD["review"]
-    other = {"case_id": good["reports"]["event_id"]}
+    other = {"case_id": good["history"]["event_id"]}
     for table in ("leases", "decisions"):
         async with as_service("review") as connection:
             await put(connection, "cases", good["cases"])

@@ -1,6 +1,5 @@
 """The records of review are those of the models in schemas."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -38,9 +37,9 @@ CHANGE = Change(
 )
 CHANGES = [
     CHANGE,
-    replace(CHANGE, fence=4, expires_at=AT.astimezone(timezone(timedelta(hours=8)))),
-    replace(CHANGE, change=CaseChange.LIFTED, report_id=UUID(int=9), ruling=RULING),
-    replace(CHANGE, change=CaseChange.OPENED, from_state=None, previous_case_id=UUID(int=8), report_id=UUID(int=9)),
+    CHANGE._replace(fence=4, expires_at=AT.astimezone(timezone(timedelta(hours=8)))),
+    CHANGE._replace(change=CaseChange.LIFTED, report_id=UUID(int=9), ruling=RULING),
+    CHANGE._replace(change=CaseChange.OPENED, from_state=None, previous_case_id=UUID(int=8), report_id=UUID(int=9)),
 ]
 MADE = Made(
     decision_id=UUID(int=5),

@@ -30,6 +30,7 @@ from services.review.ordering import Head, in_order
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 TARGETS = (900, 3_600, 14_400, 86_400, 259_200)
 ONE, TWO = "1" * 64, "2" * 64
+FIRST, OTHER = b"1" * 32, b"2" * 32
 
 
 def arrival(number: int, priority: int = 3, **changed: Any) -> Arrival:
@@ -37,8 +38,7 @@ def arrival(number: int, priority: int = 3, **changed: Any) -> Arrival:
         "report_id": UUID(int=number),
         "event_id": UUID(int=number + 10**9),
         "content_id": "v_1",
-        "digest": f"{number:064x}",
-        "lane": "public",
+        "digest": number.to_bytes(32),
         "attested": priority == 0,
         "priority": priority,
         "target_seconds": TARGETS[priority],
@@ -49,8 +49,7 @@ def arrival(number: int, priority: int = 3, **changed: Any) -> Arrival:
         "reporter": reporter_digest(f"u_{number}"),
         "rule": "rest",
         "snapshot": None,
-        "data": f'{{"report_id": "{UUID(int=number)}"}}',
-        "content": f'{{"id": "v_1", "type": "video", "author": "{number}"}}',
+        "data": f'{{"report_id": "{UUID(int=number)}", "content": {{"id": "v_1", "type": "video"}}}}',
         "ruling": "{}",
     }
     return Arrival(**(values | changed))
@@ -177,7 +176,7 @@ class TestJoins:
 class TestSifting:
     """Report ids that come more than once."""
 
-    known: ClassVar = {UUID(int=1): Known(UUID(int=77), f"{1:064x}", attested=False, reporter=b"")}
+    known: ClassVar = {UUID(int=1): Known(UUID(int=77), (1).to_bytes(32), attested=False, reporter=b"")}
 
     def test_an_equal_repetition_is_ignored(self) -> None:
         """The same id with the same content, in one batch or across batches, joins once and dies nowhere."""
@@ -187,22 +186,22 @@ class TestSifting:
 
     def test_another_content_under_a_used_id_is_refused(self) -> None:
         """The same id with other content is refused, whether the first is in the tables or in the same batch."""
-        sifted = sift([arrival(1, digest=ONE), arrival(2), arrival(2, digest=TWO)], self.known)
+        sifted = sift([arrival(1, digest=FIRST), arrival(2), arrival(2, digest=OTHER)], self.known)
         assert [a.report_id for a in sifted.accepted] == [UUID(int=2)]
         assert sifted.refused == [0, 2]
 
     def test_an_attested_report_wins_over_an_unattested_one(self) -> None:
         """An attested version replaces one that nobody vouched for, of equal content or not, and not the reverse."""
         assert sift([arrival(1, attested=True)], self.known).accepted != []
-        assert sift([arrival(1, attested=True, digest=ONE)], self.known).accepted != []
-        attested = {UUID(int=1): Known(UUID(int=77), f"{1:064x}", attested=True, reporter=b"")}
-        assert sift([arrival(1, digest=ONE)], attested).refused == [0]
-        assert sift([arrival(1, attested=True, digest=ONE)], attested).refused == [0]
+        assert sift([arrival(1, attested=True, digest=FIRST)], self.known).accepted != []
+        attested = {UUID(int=1): Known(UUID(int=77), (1).to_bytes(32), attested=True, reporter=b"")}
+        assert sift([arrival(1, digest=FIRST)], attested).refused == [0]
+        assert sift([arrival(1, attested=True, digest=FIRST)], attested).refused == [0]
         assert sift([arrival(1)], attested).refused == []
 
     def test_within_a_batch_the_attested_version_wins_too(self) -> None:
         """Of two contents under one id in one batch the attested one comes in and the other is refused."""
-        first, second = arrival(2, digest=ONE), arrival(2, digest=TWO, attested=True)
+        first, second = arrival(2, digest=FIRST), arrival(2, digest=OTHER, attested=True)
         for order, refused in (([first, second], [0]), ([second, first], [1])):
             sifted = sift(order, {})
             assert sifted.accepted == [second]
@@ -211,7 +210,7 @@ class TestSifting:
     @given(batch=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans()), max_size=12))
     def test_every_id_has_one_version_at_most(self, batch: list[tuple[int, int, bool]]) -> None:
         """Whatever comes, an id is accepted once, and an attested version is never beaten by another."""
-        arrivals = [arrival(n, digest=f"{d:064x}", attested=attested) for n, d, attested in batch]
+        arrivals = [arrival(n, digest=d.to_bytes(32), attested=attested) for n, d, attested in batch]
         sifted = sift(arrivals, self.known)
         accepted = [a.report_id for a in sifted.accepted]
         assert len(accepted) == len(set(accepted))

@@ -4,15 +4,18 @@ One lock order holds everywhere: offsets, cases by content id, ready, heads, lea
 the lock of the case's row.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.case import CaseChange
 from services.review.events import Change, case_message
+from services.runtime.database import sqlstate
 from services.runtime.outbox import enqueue
 
 # Tables are small at one moment and large at the next, and a plan that was kept from the small moment would read the
@@ -54,7 +57,26 @@ ON CONFLICT DO NOTHING
 """)
 
 # A plain join or an answer to a late report changes nothing that its case's history tells; it is an event only.
+_UNIQUE_VIOLATION = "23505"
+
 _WITHOUT_HISTORY = frozenset({CaseChange.JOINED, CaseChange.ATTACHED})
+
+
+class Overtaken(Exception):
+    """Another lane wrote the same report or item between our look and our writing; the next look will see it."""
+
+    sqlstate = "40001"
+
+
+@contextmanager
+def overtaken() -> Iterator[None]:
+    """Has the whole batch done again when a row is there already: it was not when the batch looked for it."""
+    try:
+        yield
+    except DBAPIError as error:
+        if sqlstate(error) != _UNIQUE_VIOLATION:
+            raise
+        raise DBAPIError("", None, Overtaken(), hide_parameters=True) from error
 
 
 async def keep_to_indexes(connection: AsyncConnection) -> None:

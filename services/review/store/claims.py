@@ -75,7 +75,7 @@ SELECT {_CASE}
 FROM ({{candidates}}) AS r
 JOIN cases AS c ON c.case_id = r.case_id
 WHERE c.state = 'queued' AND NOT EXISTS (
-    SELECT 1 FROM case_reporters AS x WHERE x.case_id = c.case_id AND x.reporter = ANY(CAST(:myself AS bytea[])))
+    SELECT 1 FROM reports AS x WHERE x.case_id = c.case_id AND x.reporter = ANY(CAST(:myself AS bytea[])))
 ORDER BY r.place, r.case_id
 LIMIT 1
 FOR NO KEY UPDATE OF c {{waiting}}"""

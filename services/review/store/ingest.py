@@ -18,10 +18,11 @@ from schemas.vocabulary import CaseState
 from services.review.events import Change
 from services.review.joining import Arrival, Known, OpenCase, Plan, Step, planned, sift
 from services.review.leasing import Terms
-from services.review.store.changes import clock, keep_to_indexes, put_heads, put_ready, record
+from services.review.store.changes import clock, keep_to_indexes, overtaken, put_heads, put_ready, record
 from services.review.store.late import answer_late, lock_decided
 from services.review.store.leases import cut_leases
 from services.review.store.standings import add_joins, last_decided, lock_open, open_cases
+from services.runtime.bulk import copy_rows
 
 # Report ids that were here before.
 KNOWN = text("""
@@ -29,49 +30,37 @@ SELECT report_id, case_id, digest, attested, reporter FROM reports
 WHERE report_id = ANY(CAST(:report_ids AS uuid[]))
 """)
 
-# Reports, in order of their ids so that two lanes cannot wait for each other; one that another lane brought at the same
-# moment is not inserted, and the count tells.
-ADD_REPORTS = text("""
-INSERT INTO reports (report_id, case_id, event_id, digest, attested, lane, class, received_at, source_kind, source_id,
-                     reporter, data, late)
-SELECT * FROM unnest(
-    CAST(:report_id AS uuid[]), CAST(:case_id AS uuid[]), CAST(:event_id AS uuid[]), CAST(:digest AS text[]),
-    CAST(:attested AS boolean[]), CAST(:lane AS text[]), CAST(:class AS smallint[]),
-    CAST(:received_at AS timestamptz[]), CAST(:source_kind AS text[]), CAST(:source_id AS text[]),
-    CAST(:reporter AS bytea[]), CAST(:data AS text[]), CAST(:late AS boolean[]))
-ON CONFLICT DO NOTHING
-""")
-
 # An attested report takes the place of one of its id that nobody vouched for, in the same case.
 REPLACE_REPORT = text("""
-UPDATE reports SET event_id = :event_id, digest = :digest, attested = :attested, lane = :lane, class = :class,
-    received_at = :received_at, source_kind = :source_kind, source_id = :source_id, reporter = :reporter, data = :data
+UPDATE reports SET digest = :digest, attested = :attested, class = :class, received_at = :received_at,
+    source_kind = :source_kind, source_id = :source_id, reporter = :reporter, data = :data
 WHERE report_id = :report_id
 """)
 
 # The unattested report of that id in another case stays there, under an id of its own.
 SET_ASIDE = text("UPDATE reports SET report_id = :aside WHERE report_id = :report_id")
 
-# Reporters of cases; a case's count grows by those that are new to it.
-ADD_REPORTERS = text("""
-INSERT INTO case_reporters (case_id, reporter)
-SELECT * FROM unnest(CAST(:case_id AS uuid[]), CAST(:reporter AS bytea[]))
-ON CONFLICT DO NOTHING
-RETURNING case_id
+# How many reporters are new to each case, of those that come; asked before their reports are written. A look into the
+# index for each, which the LIMIT holds the planner to.
+COUNT_NEW_REPORTERS = text("""
+SELECT n.case_id, count(*) AS gained
+FROM unnest(CAST(:case_id AS uuid[]), CAST(:reporter AS bytea[])) AS n (case_id, reporter)
+LEFT JOIN LATERAL (SELECT true AS known FROM reports WHERE case_id = n.case_id AND reporter = n.reporter LIMIT 1) AS r
+    ON true
+WHERE r.known IS NULL
+GROUP BY n.case_id
 """)
 
-# The reporter of a replaced report, unless another of the case's reports is theirs.
-DROP_REPORTER = text("""
-DELETE FROM case_reporters AS r WHERE r.case_id = :case_id AND r.reporter = :reporter
-    AND NOT EXISTS (SELECT 1 FROM reports WHERE case_id = r.case_id AND reporter = r.reporter)
-""")
+# Whether a case has a report of this reporter.
+REPORTED_BY = text("SELECT EXISTS (SELECT 1 FROM reports WHERE case_id = :case_id AND reporter = :reporter)")
 
-# Has the whole batch done again: another lane was here between our look and our writing, and now we can see it.
-AGAIN = text("""
-DO $$ BEGIN
-    RAISE EXCEPTION 'another lane brought the same report or item at the same moment' USING ERRCODE = '40001';
-END $$
-""")
+_REPORT = (
+    "report_id", "case_id", "digest", "attested", "class", "received_at", "source_kind", "source_id", "reporter",
+    "data", "late",
+)  # fmt: skip
+
+_Placed = tuple[Arrival, UUID]
+_Row = tuple[UUID, UUID, bytes, bool, int, datetime, str, str | None, bytes, str, bool]
 
 
 async def take_in(
@@ -110,90 +99,99 @@ async def _known(connection: AsyncConnection, arrivals: Sequence[Arrival]) -> di
 async def _write(
     connection: AsyncConnection, plan: Plan, replaced: Mapping[UUID, Known], at: datetime, terms: Terms
 ) -> None:
-    placed = [(step.arrival, case.case_id) for case in plan.cases.values() for step in case.steps] + plan.late
-    new = [case for case in plan.cases.values() if case.is_new]
-    old = [case for case in plan.cases.values() if not case.is_new]
-    firsts = {(case_id, arrival.reporter) for arrival, case_id in placed}
-    of_new = {case.case_id for case in new}
-    opening = Counter(case_id for case_id, _ in firsts if case_id in of_new)
-    if not await open_cases(connection, new, opening, at):
-        await connection.execute(AGAIN)
+    cases = list(plan.cases.values())
+    placed = [(step.arrival, case.case_id) for case in cases for step in case.steps]
+    old = [case for case in cases if not case.is_new]
+    with overtaken():
+        await open_cases(connection, [case for case in cases if case.is_new], at)
     past = await lock_decided(connection, {case_id for _, case_id in plan.late})
-    await _put_reports(connection, placed, replaced, {row.case_id for row in past})
-    reporters = await _put_reporters(connection, firsts, placed, replaced)
+    comers = {(case.case_id, step.arrival.reporter) for case in old for step in case.steps}
+    comers.update((case_id, arrival.reporter) for arrival, case_id in plan.late)
+    reporters = await _new_reporters(connection, comers)
+    await _put_reports(connection, placed, plan.late, replaced)
+    if replaced:
+        reporters.subtract(await _gone_reporters(connection, [*placed, *plan.late], replaced))
     await add_joins(connection, old, reporters)
-    moved = [case for case in plan.cases.values() if case.standing is not case.before]
+    moved = [case for case in cases if case.standing is not case.before]
     await put_ready(connection, [case.case_id for case in moved if case.state is CaseState.QUEUED])
     await put_heads(connection, ((c.now.lead.queue, c.now.priority, c.now.rank.target_seconds) for c in moved))
     held = [case.case_id for case in old if case.becomes_immediate and case.state is CaseState.CLAIMED]
     ends = await cut_leases(connection, held, at, terms)
-    await record(
-        connection,
-        [_change(case, step, at, ends.get(case.case_id)) for case in plan.cases.values() for step in case.steps],
-    )
+    await record(connection, [_change(case, step, at, ends.get(case.case_id)) for case in cases for step in case.steps])
     await answer_late(connection, past, late=plan.late, replaced=replaced, reporters=reporters, at=at)
 
 
+async def _new_reporters(connection: AsyncConnection, comers: Collection[tuple[UUID, bytes]]) -> Counter[UUID]:
+    """How many reporters each case gains by these, of whom it may know some."""
+    if not comers:
+        return Counter()
+    case_ids, digests = zip(*comers, strict=True)
+    rows = await connection.execute(COUNT_NEW_REPORTERS, {"case_id": list(case_ids), "reporter": list(digests)})
+    return Counter({row.case_id: row.gained for row in rows})
+
+
 async def _put_reports(
-    connection: AsyncConnection,
-    placed: Sequence[tuple[Arrival, UUID]],
-    replaced: Mapping[UUID, Known],
-    decided: Collection[UUID],
+    connection: AsyncConnection, placed: Sequence[_Placed], late: Sequence[_Placed], replaced: Mapping[UUID, Known]
 ) -> None:
-    fresh: list[tuple[Arrival, UUID]] = []
-    for arrival, case_id in placed:
-        earlier = replaced.get(arrival.report_id)
-        if earlier is not None and earlier.case_id == case_id:
-            await connection.execute(REPLACE_REPORT, _report(arrival))
-            continue
-        if earlier is not None:
-            aside = derived_id(arrival.report_id, "set_aside", str(earlier.case_id))
-            await connection.execute(SET_ASIDE, {"report_id": arrival.report_id, "aside": aside})
-        fresh.append((arrival, case_id))
-    if not fresh:
-        return
-    fresh.sort(key=lambda pair: pair[0].report_id.int)
-    rows = [_report(arrival) for arrival, _ in fresh]
-    columns: dict[str, list[object]] = {name: [row[name] for row in rows] for name in rows[0]}
-    columns["case_id"] = [case_id for _, case_id in fresh]
-    columns["late"] = [case_id in decided for _, case_id in fresh]
-    result = await connection.execute(ADD_REPORTS, columns)
-    if result.rowcount != len(fresh):
-        await connection.execute(AGAIN)
+    rows = [_row(arrival, case_id, late=False) for arrival, case_id in placed]
+    rows += [_row(arrival, case_id, late=True) for arrival, case_id in late]
+    if replaced:
+        rows = [row for row in rows if not await _has_replaced(connection, row, replaced.get(row[0]))]
+    # In order of their ids, so that two lanes cannot wait for each other.
+    rows.sort(key=_id_number)
+    with overtaken():
+        await copy_rows(connection, "reports", _REPORT, rows)
 
 
-def _report(arrival: Arrival) -> dict[str, object]:
-    return {
-        "report_id": arrival.report_id,
-        "event_id": arrival.event_id,
-        "digest": arrival.digest,
-        "attested": arrival.attested,
-        "lane": arrival.lane,
-        "class": arrival.priority,
-        "received_at": arrival.received_at,
-        "source_kind": arrival.source_kind,
-        "source_id": arrival.source_id,
-        "reporter": arrival.reporter,
-        "data": arrival.data,
-    }
+async def _has_replaced(connection: AsyncConnection, row: _Row, earlier: Known | None) -> bool:
+    """Whether a report took the place of its earlier version; one in another case makes room for it instead."""
+    if earlier is None:
+        return False
+    report_id, case_id, *_ = row
+    if earlier.case_id == case_id:
+        await connection.execute(REPLACE_REPORT, dict(zip(_REPORT, row, strict=True)))
+        return True
+    aside = derived_id(report_id, "set_aside", str(earlier.case_id))
+    await connection.execute(SET_ASIDE, {"report_id": report_id, "aside": aside})
+    return False
 
 
-async def _put_reporters(
-    connection: AsyncConnection,
-    firsts: set[tuple[UUID, bytes]],
-    placed: Sequence[tuple[Arrival, UUID]],
-    replaced: Mapping[UUID, Known],
+async def _gone_reporters(
+    connection: AsyncConnection, placed: Sequence[_Placed], replaced: Mapping[UUID, Known]
 ) -> Counter[UUID]:
-    """Adds reporters; how many each case gained, less those whose only report was replaced by another's."""
-    case_ids, digests = zip(*firsts, strict=True)
-    rows = await connection.execute(ADD_REPORTERS, {"case_id": list(case_ids), "reporter": list(digests)})
-    gained = Counter(row.case_id for row in rows)
-    for arrival, case_id in placed:
-        earlier = replaced.get(arrival.report_id)
-        if earlier is not None and earlier.case_id == case_id and earlier.reporter != arrival.reporter:
-            gone = await connection.execute(DROP_REPORTER, {"case_id": case_id, "reporter": earlier.reporter})
-            gained[case_id] -= gone.rowcount
-    return gained
+    """How many reporters each case has lost because their only report of it was replaced by another's."""
+    left = {
+        (case_id, earlier.reporter)
+        for arrival, case_id in placed
+        if (earlier := replaced.get(arrival.report_id)) is not None
+        and earlier.case_id == case_id
+        and earlier.reporter != arrival.reporter
+    }
+    gone: Counter[UUID] = Counter()
+    for case_id, reporter in left:
+        stays = await connection.scalar(REPORTED_BY, {"case_id": case_id, "reporter": reporter})
+        gone[case_id] += not stays
+    return gone
+
+
+def _row(arrival: Arrival, case_id: UUID, *, late: bool) -> _Row:
+    return (
+        arrival.report_id,
+        case_id,
+        arrival.digest,
+        arrival.attested,
+        arrival.priority,
+        arrival.received_at,
+        arrival.source_kind,
+        arrival.source_id,
+        arrival.reporter,
+        arrival.data,
+        late,
+    )
+
+
+def _id_number(row: _Row) -> int:
+    return row[0].int
 
 
 def _change(case: OpenCase, step: Step, at: datetime, cut_to: tuple[int, datetime] | None) -> Change:

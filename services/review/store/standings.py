@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schemas.vocabulary import CaseState
+from schemas.vocabulary import CaseKind, CaseState
 from services.review.joining import Arrival, DecidedCase, Lead, OpenCase, Standing, Teller
 from services.review.ordering import Rank
+from services.runtime.bulk import copy_rows
 
 # The open cases of these items, locked in the one order; a case decided while we waited for it falls out.
 LOCK_OPEN = text("""
@@ -49,21 +50,6 @@ _STANDING_NAMES = """case_id, version, last_event, report_count, reporters, clas
     due_at, first_at, targets, lead_received_at, lead_report_id, ruling, teller_hearsay, teller_received_at,
     teller_report_id, content, snapshots"""
 
-# New cases. One that another lane opens at the same moment is not inserted, and the count tells.
-OPEN_CASES = text(f"""
-INSERT INTO cases (case_id, version, last_event, report_count, reporter_count, class, queue, rank_from, target_seconds,
-    due_at, first_at, targets, lead_received_at, lead_report_id, ruling, teller_hearsay, teller_received_at,
-    teller_report_id, content, snapshots, content_id, previous_case_id, trace, kind, state, opened_at)
-SELECT case_id, version, last_event, report_count, reporters, class, queue, rank_from, target_seconds,
-    due_at, CAST(first_at AS timestamptz[]), CAST(targets AS integer[]), lead_received_at, lead_report_id, ruling,
-    teller_hearsay, teller_received_at, teller_report_id, content, CAST(snapshots AS text[]), content_id,
-    previous_case_id, trace, 'report', 'queued', CAST(:at AS timestamptz)
-FROM unnest({_STANDING},
-    CAST(:content_id AS text[]), CAST(:previous_case_id AS uuid[]), CAST(:trace AS bytea[]))
-    AS n ({_STANDING_NAMES}, content_id, previous_case_id, trace)
-ON CONFLICT DO NOTHING
-""")
-
 # Open cases whose rank, class or description changed; a text that stays is not sent again.
 MOVE_CASES = text(f"""
 UPDATE cases AS c SET
@@ -91,6 +77,13 @@ WHERE c.case_id = n.case_id
 """)
 
 
+_CASE = (
+    "case_id", "kind", "content_id", "state", "class", "queue", "rank_from", "target_seconds", "due_at", "opened_at",
+    "version", "last_event", "report_count", "reporter_count", "first_at", "targets", "lead_received_at",
+    "lead_report_id", "ruling", "teller_hearsay", "teller_received_at", "teller_report_id", "content", "snapshots",
+    "previous_case_id", "trace",
+)  # fmt: skip
+
 _STATES = {state.value: state for state in CaseState}
 
 
@@ -116,18 +109,38 @@ async def last_decided(connection: AsyncConnection, contents: Collection[str]) -
     }
 
 
-async def open_cases(
-    connection: AsyncConnection, cases: Sequence[OpenCase], reporters: Mapping[UUID, int], at: datetime
-) -> bool:
-    """Inserts new cases; False when another transaction opened one of them first."""
-    if not cases:
-        return True
-    columns = _columns(cases, reporters)
-    columns["content_id"] = [case.content_id for case in cases]
-    columns["previous_case_id"] = [case.previous_case_id for case in cases]
-    columns["trace"] = [case.steps[0].arrival.trace for case in cases]
-    result = await connection.execute(OPEN_CASES, {**columns, "at": at})
-    return result.rowcount == len(cases)
+async def open_cases(connection: AsyncConnection, cases: Sequence[OpenCase], at: datetime) -> None:
+    """Adds new cases, which must not be there yet."""
+    if cases:
+        await copy_rows(connection, "cases", _CASE, [_row(case, at) for case in cases])
+
+
+def _row(case: OpenCase, at: datetime) -> tuple[object, ...]:
+    now, first = case.now, case.steps[0].arrival
+    return (
+        case.case_id,
+        CaseKind.REPORT,
+        case.content_id,
+        CaseState.QUEUED,
+        now.priority,
+        now.lead.queue,
+        *now.rank,
+        at,
+        case.version,
+        case.steps[-1].event_id,
+        case.report_count,
+        len({step.arrival.reporter for step in case.steps}),
+        now.first_at,
+        now.targets,
+        now.lead.received_at,
+        now.lead.report_id,
+        _ruling(case),
+        *now.teller,
+        _content(case),
+        now.snapshots,
+        case.previous_case_id,
+        first.trace,
+    )
 
 
 async def add_joins(connection: AsyncConnection, cases: Sequence[OpenCase], reporters: Mapping[UUID, int]) -> None:

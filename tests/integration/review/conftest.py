@@ -27,7 +27,7 @@ from services.runtime.process import Process
 from services.runtime.settings import Settings
 
 TARGETS = {"P0": 900, "P1": 3_600, "P2": 14_400, "P3": 86_400, "P4": 259_200}
-TABLES = "cases, reports, case_reporters, ready, heads, leases, history, decisions, alarms, offsets, dead, outbox"
+TABLES = "cases, reports, ready, heads, leases, history, decisions, alarms, offsets, dead, outbox"
 REMOVE = {"verdict": "illegal", "violates": "Art. 1", "actions": ["remove"], "reason": "seen"}
 KEEP = {"verdict": "no_violation", "actions": [], "reason": "nothing there"}
 

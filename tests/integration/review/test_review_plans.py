@@ -20,7 +20,7 @@ CASES = 3_000
 async def full(running: Any, make: Any, before: Any) -> Any:
     """A review with thousands of cases waiting, some held, some decided."""
     bench = running
-    await bench.rows("TRUNCATE cases, reports, case_reporters, ready, heads, leases, history, decisions CASCADE")
+    await bench.rows("TRUNCATE cases, reports, ready, heads, leases, history, decisions CASCADE")
     for start in range(0, CASES, 1_000):
         await bench.take(
             *(
@@ -79,6 +79,11 @@ QUERIES = {
     "open cases": (standings.LOCK_OPEN, {"contents": ["v_1", "v_2"]}, "cases_open"),
     "decided cases": (standings.LAST_DECIDED, {"contents": ["v_1", "v_2"]}, "cases_decided"),
     "known reports": (ingest.KNOWN, {"report_ids": []}, "reports_pkey"),
+    "reporters of cases": (
+        ingest.COUNT_NEW_REPORTERS,
+        {"case_id": [UUID(int=1)], "reporter": [reporter_digest("li")]},
+        "reports_of_reporter",
+    ),
     "reports of a case": (queries.REPORTS, {"case_ids": [], "most": 100}, "reports_of_case"),
     "answered reports": (
         decisions.ANSWERED,
