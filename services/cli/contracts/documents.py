@@ -8,6 +8,7 @@ from typing import Any, Final
 from services.cli.contracts import built
 from services.cli.contracts.asyncapi import document
 from services.cli.contracts.events_page import events_page
+from services.cli.contracts.http_page import http_page, problems_page
 
 FOLDER: Final = Path(__file__).parents[3] / "docs" / "contracts"
 # Written by hand; everything else in the folder is generated.
@@ -18,7 +19,13 @@ def generated() -> dict[str, str]:
     """Every generated file: its path from the folder, and the text it must have."""
     made = built.units_by_name()
     events = document(made)
-    return {"asyncapi/jubao.json": _text(events), "events.md": events_page(events)}
+    apps = {name.partition(".")[0]: unit.app for name, unit in made.items() if unit.app is not None}
+    files = {"asyncapi/jubao.json": _text(events), "events.md": events_page(events)}
+    for service, app in apps.items():
+        calls = app.openapi()
+        files |= {f"openapi/{service}.json": _text(calls), f"http-{service}.md": http_page(service, calls)}
+        files["problems.md"] = problems_page(calls)
+    return files
 
 
 def drifted() -> list[str]:

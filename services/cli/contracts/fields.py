@@ -54,6 +54,17 @@ class Fields:
         found: Schema = self._components[schema["$ref"].rpartition("/")[2]]
         return self.resolved(found)
 
+    def item(self, schema: Schema) -> Schema:
+        """The items of a list; anything else is itself."""
+        whole = self.resolved(schema)
+        return self.resolved(whole["items"]) if "items" in whole else whole
+
+    def name(self, schema: Schema) -> str:
+        """What a schema is called, as `CaseAnswer` or `list of QueueAnswer`; empty where it has no name."""
+        if "items" in schema:
+            return f"list of {self.name(schema['items'])}"
+        return str(schema.get("$ref", "")).rpartition("/")[2]
+
     def _bare(self, schema: Schema) -> Schema:
         """Without `or null`, and without the reference."""
         others = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
@@ -61,9 +72,8 @@ class Fields:
 
     def _kind(self, said: Schema) -> str:
         if "enum" in said:
-            return (
-                f"[{said['title']}](#{said['title'].lower()})" if "title" in said and len(said["enum"]) > 1 else "word"
-            )
+            name = self._word(said)
+            return f"[{name}](#{name.lower()})" if name else "word"
         if "const" in said:
             return f"`{json.dumps(said['const'], ensure_ascii=False)}`"
         if "items" in said:
@@ -74,6 +84,11 @@ class Fields:
             return "object"
         return _FORMATS.get(said.get("format", ""), _NAMES.get(str(said.get("type")), "anything"))
 
+    def _word(self, said: Schema) -> str:
+        """The vocabulary that a list of words is; empty where a field lists its own."""
+        title = str(said.get("title", ""))
+        return title if self._components.get(title) == said else ""
+
     def _bounds(self, given: Schema, said: Schema) -> str:
         words = [_range(said, "minLength", "maxLength", "characters"), _range(said, "minItems", "maxItems", "items")]
         words.append(_limits(said))
@@ -81,7 +96,7 @@ class Fields:
             words.append(_PATTERNS.get(said["pattern"], f"`{said['pattern']}`"))
         if "items" in said:
             words.append(self._bounds({}, self._bare(said["items"])))
-        if "enum" in said and "title" not in said:
+        if "enum" in said and not self._word(said):
             words.append(", ".join(f"`{word}`" for word in said["enum"]))
         if given.get("default") is not None:
             words.append(f"default `{json.dumps(given['default'], ensure_ascii=False)}`")
