@@ -102,7 +102,7 @@ def client(data: Path | None, role: str = "admin") -> "httpx.Client":
     """
     settings = _reachable(data)
     return _client_class()(
-        base_url=settings.public_url,
+        base_url=settings.call_base,
         headers={"Authorization": f"Bearer {_token(settings, role)}"},
         timeout=_ANSWER_SECONDS,
     )
@@ -110,7 +110,12 @@ def client(data: Path | None, role: str = "admin") -> "httpx.Client":
 
 def tokenless_client(data: Path | None) -> "httpx.Client":
     """As `client`, for calls that prove themselves by a signature: whoever makes those may have no account here."""
-    return _client_class()(base_url=_reachable(data).public_url, timeout=_ANSWER_SECONDS)
+    return _client_class()(base_url=_reachable(data).call_base, timeout=_ANSWER_SECONDS)
+
+
+def public_url(data: Path | None) -> str:
+    """The origin as callers outside see it, which signatures cover, wherever our own calls go."""
+    return _reachable(data).public_url.rstrip("/")
 
 
 def _reachable(data: Path | None) -> Settings:

@@ -37,8 +37,10 @@ COMMANDS = {
     "policy": Entry("policy", "command", "The priority policy: check, show."),
     "dead": Entry("dead", "command", "Dead letters: list, show, replay."),
     "audit": Entry("audit", "command", "Search the log."),
+    "bench": Entry("bench", "command", "Figures on this machine, beside their goals."),
     "topics": Entry("topics", "command", "The Kafka topics: list, create."),
     "db": Entry("db", "command", "The database: upgrade, check."),
+    "desk": Entry("desk", "command", "Keep a deployment's operator desk: the token between services stays fresh."),
     "serve": Entry("serve", "command", "Run services, as a deployment does."),
 }
 

@@ -8,6 +8,7 @@ from services.cli.client import client, running_stack
 from services.cli.errors import CliError
 from services.cli.stack import probe
 from services.cli.stack.state import SlotState, StackState
+from services.runtime.settings import Settings
 
 _WEB = ("intake", "triage", "review", "outcomes", "audit")
 # The way of a report to its queue; what else lags is told in its service's detail.
@@ -21,7 +22,7 @@ def collect(data: Path | None) -> dict[str, Any]:
         CliError: no stack is found, or its web process does not answer.
     """
     state = running_stack(data)
-    services: list[dict[str, Any]] = [*_processes(state)] if state is not None else []
+    services: list[dict[str, Any]] = [*_processes(state)] if state is not None else _watched(Settings().watch)
     lag: dict[str, int] = {}
     counts: dict[str, int] = {}
     dead = 0
@@ -58,6 +59,19 @@ def collect(data: Path | None) -> dict[str, Any]:
         },
         "queues": queues,
     }
+
+
+def _watched(watch: str) -> list[dict[str, Any]]:
+    """The processes of a deployment that are named to us, as they tell of themselves."""
+    named = (part.strip().partition("=") for part in watch.split(",") if part.strip())
+    return [{"name": name, **_told(probe.asked(address, "/readyz"))} for name, _, address in named]
+
+
+def _told(answer: tuple[int, bytes] | None) -> dict[str, Any]:
+    if answer is None:
+        return {"healthy": False, "detail": "does not answer"}
+    waits = json.loads(answer[1]).get("waits", {})
+    return {"healthy": not waits, "detail": "; ".join(f"{name}: {what}" for name, what in waits.items())}
 
 
 def _processes(state: StackState) -> list[dict[str, Any]]:

@@ -11,12 +11,21 @@ from aiokafka.errors import KafkaError
 from aiokafka.errors import for_code as error_for_code
 
 from schemas.topics import TOPICS, Topic, dead_topics
+from services.runtime import copying
+from services.runtime.kafkalogin import login
 from services.runtime.problems import BrokerAway
 from services.runtime.settings import Settings
 
 _ADMIN_SECONDS = 20
 _SHOWN_SECONDS = 15
 _SHOWN_PAUSE_SECONDS = 0.1
+_MOST_COPIES = 3
+# The broker's own topics, and its settings that say how many partitions they have.
+_INTERNAL = {
+    "__consumer_offsets": "offsets.topic.num.partitions",
+    "__transaction_state": "transaction.state.log.num.partitions",
+}
+_INTERNAL_SEGMENT_BYTES = 100 * 1024 * 1024
 
 
 async def cluster_id(settings: Settings) -> str:
@@ -32,7 +41,7 @@ async def cluster_id(settings: Settings) -> str:
 
 class _admin:  # noqa: N801 -- reads as the function it stands for
     def __init__(self, settings: Settings) -> None:
-        self._client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.split(","), client_id="jubao-admin")
+        self._client = AIOKafkaAdminClient(**login(settings), client_id="jubao-admin")
 
     async def __aenter__(self) -> Any:  # noqa: ANN401 -- aiokafka has no types
         try:
@@ -57,12 +66,12 @@ class TopicStanding:
     what: str
 
 
-def _configs(topic: Topic, settings: Settings) -> dict[str, str]:
+def _configs(topic: Topic, copies: int) -> dict[str, str]:
     configs = {
         "max.message.bytes": str(topic.max_record_bytes + 64 * 1024),
         "message.timestamp.type": "LogAppendTime",
         "cleanup.policy": "compact" if topic.compacted else "delete",
-        "min.insync.replicas": str(max(1, settings.topic_replication - 1)),
+        "min.insync.replicas": str(max(1, copies - 1)),
     }
     if topic.retention is not None:
         configs["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
@@ -70,40 +79,65 @@ def _configs(topic: Topic, settings: Settings) -> dict[str, str]:
 
 
 async def create_topics(settings: Settings) -> list[TopicStanding]:
-    """Creates what the table of topics names and the broker lacks; grows partitions, never shrinks them.
+    """Creates what the table of topics names and the broker lacks; grows partitions and copies, never shrinks them.
 
     Raises:
         BrokerAway: it does not answer, or refuses.
     """
     table = [*TOPICS, *dead_topics()]
     async with _admin(settings) as admin:
+        brokers = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
+        copies = settings.topic_replication or min(_MOST_COPIES, len(brokers))
         present = set(await admin.list_topics())
         missing = [t for t in table if t.name not in present]
-        if missing:
-            created = await admin.create_topics(
-                [
-                    NewTopic(
-                        name=t.name,
-                        num_partitions=_partitions(t, settings),
-                        replication_factor=settings.topic_replication,
-                        topic_configs=_configs(t, settings),
-                    )
-                    for t in missing
-                ]
-            )
-            for name, code, *_ in created.topic_errors:
-                if code and error_for_code(code).__name__ != "TopicAlreadyExistsError":
-                    raise BrokerAway from error_for_code(code)(name)
-        kept = [t for t in table if t.name in present]
-        if kept:
-            await admin.alter_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=_configs(t, settings)) for t in kept]
-            )
-            described = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics([t.name for t in kept])}
-            small = {t.name: _partitions(t, settings) for t in kept if described[t.name] < _partitions(t, settings)}
-            if small:
-                await admin.create_partitions({name: NewPartitions(total_count=count) for name, count in small.items()})
+        new = [
+            NewTopic(t.name, wanted_partitions(t, settings), copies, topic_configs=_configs(t, copies)) for t in missing
+        ]
+        if settings.topic_replication == 0:
+            new += [t for t in await _internal_topics(admin, brokers[0], copies) if t.name not in present]
+        await _create(admin, new)
+        if kept := [t for t in table if t.name in present]:
+            await _mend(admin, kept, settings, copies)
+        if settings.topic_replication == 0:
+            await copying.raise_copies(admin, brokers, copies)
     return await _shown(settings)
+
+
+async def _create(admin: Any, new: list[NewTopic]) -> None:  # noqa: ANN401 -- aiokafka has no types
+    if not new:
+        return
+    created = await admin.create_topics(new)
+    for name, code, *_ in created.topic_errors:
+        if code and error_for_code(code).__name__ != "TopicAlreadyExistsError":
+            raise BrokerAway from error_for_code(code)(name)
+
+
+async def _mend(admin: Any, kept: list[Topic], settings: Settings, copies: int) -> None:  # noqa: ANN401 -- likewise
+    described = {t["topic"]: t["partitions"] for t in await admin.describe_topics([t.name for t in kept])}
+    # With a broker away there are fewer brokers than copies: that is no reason to ask for fewer.
+    most = {name: max(copies, *(len(p["replicas"]) for p in parts)) for name, parts in described.items()}
+    await admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=_configs(t, most[t.name])) for t in kept]
+    )
+    small = {
+        t.name: wanted_partitions(t, settings) for t in kept if len(described[t.name]) < wanted_partitions(t, settings)
+    }
+    if small:
+        await admin.create_partitions({name: NewPartitions(total_count=count) for name, count in small.items()})
+
+
+async def _internal_topics(admin: Any, broker: int, copies: int) -> list[NewTopic]:  # noqa: ANN401 -- likewise
+    """The broker's own topics, made before it needs them: its settings cannot know how many brokers there will be."""
+    settings = ConfigResource(ConfigResourceType.BROKER, str(broker), configs=dict.fromkeys(_INTERNAL.values(), ""))
+    answers = await admin.describe_configs([settings])
+    told = {entry[0]: entry[1] for answer in answers for *_, entries in answer.resources for entry in entries}
+    configs = {
+        "cleanup.policy": "compact",
+        "compression.type": "producer",
+        "segment.bytes": str(_INTERNAL_SEGMENT_BYTES),
+        "min.insync.replicas": str(max(1, copies - 1)),
+    }
+    return [NewTopic(name, int(told[key]), copies, topic_configs=configs) for name, key in _INTERNAL.items()]
 
 
 async def _shown(settings: Settings) -> list[TopicStanding]:
@@ -116,7 +150,8 @@ async def _shown(settings: Settings) -> list[TopicStanding]:
         await asyncio.sleep(_SHOWN_PAUSE_SECONDS)
 
 
-def _partitions(topic: Topic, settings: Settings) -> int:
+def wanted_partitions(topic: Topic, settings: Settings) -> int:
+    """How many partitions a topic is to have: as the table says, or the settings."""
     if topic.compacted or topic.partitions == 1:
         return topic.partitions
     return settings.topic_partitions or topic.partitions
@@ -135,7 +170,7 @@ async def topic_standing(settings: Settings) -> list[TopicStanding]:
         described = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(known)} if known else {}
     standings = []
     for topic in table:
-        count, wanted = described.get(topic.name, 0), _partitions(topic, settings)
+        count, wanted = described.get(topic.name, 0), wanted_partitions(topic, settings)
         what = "" if count >= wanted else "missing" if count == 0 else f"has {count} partitions, wants {wanted}"
         standings.append(TopicStanding(topic.name, count, what))
     return standings

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from services.runtime.kafkalogin import login, security
 from services.runtime.logs import library_logger, logger
 from services.runtime.problems import BrokerAway
 from services.runtime.publisher import Publisher
@@ -84,6 +85,7 @@ class Subscription:
             consumer_only=True,
             allow_auto_create_topics=False,
             graceful_timeout=settings.stop_seconds,
+            security=security(settings),
             logger=library_logger("jubao.faststream"),
             apply_types=False,
         )
@@ -195,7 +197,7 @@ class Reader:
 
     def __init__(self, settings: Settings, *, most_fetched_bytes: int = _LARGEST_REQUEST_BYTES) -> None:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka.split(","),
+            **login(settings),
             client_id="jubao-reader",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -8,12 +8,13 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.runtime.problems import DatabaseAway
+from services.runtime.secretfiles import secret
 from services.runtime.settings import Settings
 
 ResultT = TypeVar("ResultT")
@@ -30,6 +31,18 @@ _STATEMENT_MILLISECONDS = 60_000
 
 # A harmless question that shows whether the database answers.
 PING = text("SELECT 1")
+
+
+def address(settings: Settings) -> URL:
+    """Where the database is and as whom to log in, with the password from its file where one is named.
+
+    Raises:
+        SecretUnusable: the file cannot be read.
+    """
+    url = make_url(settings.database.get_secret_value()).set(drivername="postgresql+asyncpg")
+    if settings.database_password_file is None:
+        return url
+    return url.set(password=secret(settings, "database_password_file"))
 
 
 class Fault(Enum):
@@ -91,7 +104,7 @@ class Database:
         self._patience_seconds = settings.answer_timeout_seconds
         self._given_up: set[asyncio.Task[Any]] = set()
         self._engine: AsyncEngine = create_async_engine(
-            make_url(settings.database.get_secret_value()).set(drivername="postgresql+asyncpg"),
+            address(settings),
             pool_size=settings.database_pool,
             max_overflow=0,
             pool_timeout=settings.answer_timeout_seconds,

@@ -13,11 +13,11 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from asyncpg import PostgresError
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.runtime.database import Fault, fault_of
+from services.runtime.database import Fault, address, fault_of
+from services.runtime.logins import let_log_in, role_verifiers
 from services.runtime.problems import DatabaseAway
 from services.runtime.settings import Settings
 
@@ -118,6 +118,11 @@ def _script(service: str) -> ScriptDirectory:
     return ScriptDirectory(str(folder), version_locations=[str(folder / "versions")])
 
 
+def known_versions(service: str) -> list[str]:
+    """The versions of a service's schema that this program knows, the one that it needs first."""
+    return [revision.revision for revision in _script(service).walk_revisions()]
+
+
 def _prepare_schema(connection: Connection, service: str) -> None:
     role = f"jubao_{service}"
     known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role})
@@ -184,6 +189,7 @@ async def upgrade(settings: Settings) -> list[SchemaStanding]:
     Raises:
         DatabaseAway: it does not answer.
         MigrationTrouble: it is at a newer version, or the login may not make roles and schemas.
+        SecretUnusable: the login's or a role's password cannot be read.
     """
     return await _with_connection(settings, change=True)
 
@@ -194,13 +200,14 @@ async def standing(settings: Settings) -> list[SchemaStanding]:
 
 
 async def _with_connection(settings: Settings, *, change: bool) -> list[SchemaStanding]:
-    url = make_url(settings.database.get_secret_value()).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(url, connect_args={"timeout": _CONNECT_SECONDS})
+    engine = create_async_engine(address(settings), connect_args={"timeout": _CONNECT_SECONDS})
     services = migrated_services()
+    verifiers = role_verifiers(settings.role_passwords, services) if change and settings.role_passwords else {}
     try:
         async with asyncio.timeout(_CONNECT_SECONDS * 60), engine.begin() as connection:
             if change:
                 await connection.run_sync(_upgrade, services)
+                await connection.run_sync(let_log_in, verifiers)
             return await connection.run_sync(_standing, services)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         if fault_of(error) is Fault.AWAY:
@@ -210,4 +217,12 @@ async def _with_connection(settings: Settings, *, change: bool) -> list[SchemaSt
         await engine.dispose()
 
 
-__all__ = ["MigrationTrouble", "SchemaStanding", "migrated_services", "runtime_tables", "standing", "upgrade"]
+__all__ = [
+    "MigrationTrouble",
+    "SchemaStanding",
+    "known_versions",
+    "migrated_services",
+    "runtime_tables",
+    "standing",
+    "upgrade",
+]

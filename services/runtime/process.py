@@ -16,6 +16,7 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Database, pause_seconds
 from services.runtime.dead import DeadLetters
 from services.runtime.health import Health, Worker
+from services.runtime.kafkalogin import replaying
 from services.runtime.logs import logger
 from services.runtime.outbox import Relay
 from services.runtime.pages import Cursors
@@ -48,6 +49,9 @@ class Process:
         self.publisher = Publisher(settings)
         self._databases: dict[str, Database] = {}
         self._relays: dict[str, Relay] = {}
+        replays = replaying(settings)
+        self._replays = replays
+        self._replayer = self.publisher if replays is settings else Publisher(replays)
 
     def database(self, service: str) -> Database:
         """The connections of a service."""
@@ -63,11 +67,12 @@ class Process:
 
     def dead_letters(self, service: str) -> DeadLetters:
         """The dead letters of a service."""
-        return DeadLetters(self.settings, self.database(service), self.publisher)
+        return DeadLetters(self._replays, self.database(service), self._replayer)
 
     async def close(self) -> None:
         """Gives back all connections."""
         await self.publisher.stop()
+        await self._replayer.stop()
         for database in self._databases.values():
             await database.close()
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from services.runtime.kafkalogin import login
 from services.runtime.logs import logger
 from services.runtime.partitioning import partition_of
 from services.runtime.problems import BrokerAway
@@ -109,7 +110,7 @@ class Publisher:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._settings.kafka.split(","),
+                    **login(self._settings),
                     client_id="jubao",
                     acks="all",
                     enable_idempotence=True,

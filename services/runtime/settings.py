@@ -1,5 +1,6 @@
 """Every setting of every process, in one typed place; each is an environment variable `JUBAO_<NAME>`."""
 
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,21 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class KafkaSecurity(StrEnum):
+    """How a connection to a broker is protected."""
+
+    PLAINTEXT = "plaintext"
+    SASL_PLAINTEXT = "sasl_plaintext"
+    SASL_SSL = "sasl_ssl"
+
+
+class KafkaMechanism(StrEnum):
+    """How SASL proves a password."""
+
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+    PLAIN = "PLAIN"
 
 
 class Settings(BaseSettings):
@@ -21,9 +37,40 @@ class Settings(BaseSettings):
     database: SecretStr = Field(
         SecretStr(""), description="postgresql://user[:password]@host:port/db; each service takes its own role in it."
     )
+    database_password_file: Path | None = Field(
+        None, description="File with the password for JUBAO_DATABASE, instead of one in the address."
+    )
+    role_passwords: Path | None = Field(
+        None, description="Directory of ROLE.password files: `jubao db upgrade` lets these services' roles log in."
+    )
     kafka: str = Field("", description="Bootstrap servers, HOST:PORT separated by commas.")
+    kafka_security: KafkaSecurity = Field(
+        KafkaSecurity.PLAINTEXT, description="plaintext, sasl_plaintext or sasl_ssl; SASL needs user and password."
+    )
+    kafka_mechanism: KafkaMechanism = Field(
+        KafkaMechanism.SCRAM_SHA_512, description="How SASL proves the password: SCRAM-SHA-512 or PLAIN."
+    )
+    kafka_user: str = Field("", description="Kafka user of this process.")
+    kafka_password_file: Path | None = Field(None, description="File with the Kafka user's password.")
+    kafka_ca_file: Path | None = Field(
+        None, description="CA of the brokers' certificates for sasl_ssl; else the system's."
+    )
+    kafka_passwords: Path | None = Field(
+        None,
+        description="Directory of USER.password files: `jubao topics grant` gives these Kafka users their passwords.",
+    )
+    kafka_replay_user: str = Field(
+        "", description="Kafka user that puts dead letters back where it is not the service's own; empty: its own."
+    )
+    kafka_replay_password_file: Path | None = Field(None, description="File with that user's password.")
     public_url: str = Field(
         "http://127.0.0.1:8600", description="The one origin that callers see; signatures cover it."
+    )
+    call_url: str = Field(
+        "", description="Where commands reach the origin if not at PUBLIC_URL, as inside a deployment; empty: there."
+    )
+    watch: str = Field(
+        "", description="Processes without web whose health `jubao status` asks: NAME=http://HOST:PORT, by commas."
     )
     bind: str = Field("127.0.0.1:8600", description="HOST:PORT the web process listens on.")
     health: str = Field(
@@ -54,7 +101,9 @@ class Settings(BaseSettings):
     policy_file: Path | None = Field(None, description="Priority policy; empty: the default one of the package.")
 
     log_level: str = Field("info", description="debug, info, warning or error.")
-    topic_replication: Annotated[int, Field(ge=1, le=5, description="Replication factor of created topics.")] = 1
+    topic_replication: Annotated[
+        int, Field(ge=0, le=5, description="Copies of each topic; 0: as many as there are brokers, at most 3.")
+    ] = 1
     topic_partitions: Annotated[
         int, Field(ge=0, le=500, description="Partitions of created topics; 0: as the topics table says.")
     ] = 0
@@ -87,7 +136,18 @@ class Settings(BaseSettings):
         "", description="Addresses or networks, with commas, whose X-Forwarded-For tells the caller's; empty: none."
     )
 
+    preflight: bool = Field(
+        default=True, description="Whether `jubao serve` looks at secrets, engines, schemas, topics and rights first."
+    )
+    wait_seconds: Annotated[
+        float, Field(ge=0, le=3_600, description="How long a start waits for an engine that does not answer yet.")
+    ] = 60
     stop_seconds: Annotated[float, Field(gt=0, le=120, description="How long a stop waits for the batch in hand.")] = 10
+
+    @cached_property
+    def call_base(self) -> str:
+        """Where commands reach the origin."""
+        return self.call_url or self.public_url
 
     @cached_property
     def review_base(self) -> str:

@@ -25,8 +25,8 @@ ONLY_HERE = {
     "sqlalchemy": re.compile(r"services/(runtime/.*|[a-z]+/store(\.py|/.*)|[a-z]+/migrations/.*)"),
     "alembic": re.compile(r"services/(runtime/migrate\.py|[a-z]+/migrations/.*)"),
     "asyncpg": re.compile(r"services/runtime/.*"),
-    "aiokafka": re.compile(r"services/runtime/(broker|publisher|administration)\.py"),
-    "faststream": re.compile(r"services/runtime/(broker|description)\.py"),
+    "aiokafka": re.compile(r"services/runtime/(broker|publisher|administration|access|copying|kafkawire)\.py"),
+    "faststream": re.compile(r"services/runtime/(broker|description|kafkalogin)\.py"),
 }
 
 # The last is the one that makes an engine of its own before anyone can connect to it.
@@ -53,7 +53,8 @@ KNOWN_HOSTS = re.compile(
     # Nobody's (RFC 2606) and our own, as upper-case words where a reader puts in theirs.
     r"(?:[a-z0-9-]+\.)*example(?:\.(?:org|com|net))?|127\.0\.0\.1|0\.0\.0\.0|localhost|test|HOST|host"
     # The services and engines of the compose file.
-    r"|postgres|kafka|web|intake|triage|review|outcomes|audit|jubao"
+    r"|postgres|kafka(?:-[123])?|web|intake|triage|review|outcomes|audit|jubao|gateway"
+    r"|(?:triage|review)-(?:flagged|public)|(?:outcomes|audit)-consume"
     # Specifications, licences and the homes of what we stand on.
     r"|json-schema\.org|www\.w3\.org|www\.apache\.org|www\.rfc-editor\.org|cloudevents\.io|cel\.dev|c2sp\.org"
     r"|keepachangelog\.com|semver\.org|kafka\.apache\.org|www\.postgresql\.org|docs\.astral\.sh"

@@ -12,6 +12,7 @@ from services.cli.output import emit
 from services.cli.tables import table_of
 from services.runtime import migrate
 from services.runtime.problems import Problem
+from services.runtime.secretfiles import SecretUnusable
 from services.runtime.settings import Settings
 
 
@@ -27,7 +28,7 @@ def _run(settings: Settings, *, change: bool) -> list[migrate.SchemaStanding]:
         return asyncio.run(migrate.upgrade(settings) if change else migrate.standing(settings))
     except Problem as problem:
         raise CliError("the database does not answer; check JUBAO_DATABASE and that it is up") from problem
-    except migrate.MigrationTrouble as trouble:
+    except (migrate.MigrationTrouble, SecretUnusable) as trouble:
         raise CliError(str(trouble)) from trouble
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from schemas.vocabulary import Category, Channel, ContentType
-from services.cli.client import Refused, tokenless_client
+from services.cli.client import Refused, public_url, tokenless_client
 from services.cli.keyfiles import private_key
 from services.cli.options import data_option, json_option
 from services.cli.output import emit
@@ -83,7 +83,8 @@ def command(*, source: UUID, key_file: Path, data: Path | None, as_json: bool, *
     key = private_key(key_file)
     body = json.dumps(_statement(said)).encode()
     with tokenless_client(data) as http:
-        answer = _submitted(http, f"/intake/v1/flagged-reports?source={source}", body, key)
+        path = f"/intake/v1/flagged-reports?source={source}"
+        answer = _submitted(http, f"{public_url(data)}{path}", path, body, key)
     emit(answer, json=as_json, table=lambda: table_of([answer]))
 
 
@@ -94,10 +95,9 @@ def _statement(said: dict[str, object]) -> dict[str, Any]:
     return {"occurred_at": SystemClock().now().isoformat(), **rest, "content": content}
 
 
-def _submitted(http: "httpx.Client", path: str, body: bytes, key: "Ed25519PrivateKey") -> dict[str, Any]:
+def _submitted(http: "httpx.Client", url: str, path: str, body: bytes, key: "Ed25519PrivateKey") -> dict[str, Any]:
     key_id = source_key_id(key.public_key().public_bytes_raw())
     nonce = secrets.token_urlsafe(18)
-    url = str(http.base_url.join(path))
     for attempt in range(1, _TRIES + 1):
         headers = sign("POST", url, body, "application/json", key, key_id, nonce=nonce)
         try:

@@ -60,8 +60,10 @@ def _where(address: str) -> dict[str, object]:
 
 
 async def _serve(settings: Settings, names: Sequence[str]) -> None:
-    process = Process(settings)
     stop = stop_signal()
+    if settings.preflight and not await _may_start(settings, names, stop):
+        return
+    process = Process(settings)
     made = {name: units.make(process, name) for name in names}
     workers = list({id(w): w for unit in made.values() for w in unit.workers}.values())
     apps = {name.partition(".")[0]: unit.app for name, unit in made.items() if unit.app is not None}
@@ -81,6 +83,21 @@ async def _serve(settings: Settings, names: Sequence[str]) -> None:
         await asyncio.gather(working, *running)
     finally:
         await process.close()
+
+
+async def _may_start(settings: Settings, names: Sequence[str], stop: asyncio.Event) -> bool:
+    """Whether all is as it must be; no when a stop came while an engine was waited for."""
+    from services.runtime import preflight  # noqa: PLC0415 -- imports Alembic, which services have no need of
+
+    services = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    looking, stopping = asyncio.create_task(preflight.check(settings, services)), asyncio.create_task(stop.wait())
+    await asyncio.wait([looking, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not looking.done():
+        looking.cancel()
+        return False
+    stopping.cancel()
+    looking.result()
+    return True
 
 
 @click.command(name="serve")

@@ -1,4 +1,4 @@
-"""`jubao topics`: the topics as the broker has them beside what the table asks for, and their creation."""
+"""`jubao topics`: the topics as the broker has them beside what the table asks for, their creation, their rights."""
 
 import asyncio
 from pathlib import Path
@@ -10,14 +10,22 @@ from services.cli.errors import CliError
 from services.cli.options import data_option, json_option
 from services.cli.output import emit
 from services.cli.tables import table_of
-from services.runtime import administration
+from services.runtime import access, administration
+from services.runtime.logs import silence
 from services.runtime.problems import Problem
+from services.runtime.secretfiles import SecretUnusable
 from services.runtime.settings import Settings
 
 
-def _run(settings: Settings, *, create: bool, as_json: bool) -> None:
+def _ready(data: Path | None) -> Settings:
+    settings = settings_for(data)
     if not settings.kafka:
         raise CliError("no broker is named; give JUBAO_KAFKA, or --data of a stack that is up")
+    silence(settings.log_level)
+    return settings
+
+
+def _run(settings: Settings, *, create: bool, as_json: bool) -> None:
     try:
         found = asyncio.run(
             administration.create_topics(settings) if create else administration.topic_standing(settings)
@@ -38,7 +46,7 @@ def _run(settings: Settings, *, create: bool, as_json: bool) -> None:
 def command(context: click.Context, data: Path | None, *, as_json: bool) -> None:
     """Topics as the broker has them; exit 1 where one is not as the table asks."""
     if context.invoked_subcommand is None:
-        _run(settings_for(data), create=False, as_json=as_json)
+        _run(_ready(data), create=False, as_json=as_json)
 
 
 @command.command()
@@ -46,4 +54,28 @@ def command(context: click.Context, data: Path | None, *, as_json: bool) -> None
 @json_option
 def create(data: Path | None, *, as_json: bool) -> None:
     """Create what is missing, set what differs, grow partitions; nothing is deleted."""
-    _run(settings_for(data), create=True, as_json=as_json)
+    _run(_ready(data), create=True, as_json=as_json)
+
+
+@command.command()
+@data_option
+@json_option
+def grant(data: Path | None, *, as_json: bool) -> None:
+    """Give each Kafka user the rights that the table of topics says, and take all others.
+
+    JUBAO_KAFKA_PASSWORDS may name a directory of USER.password files, which become the users' passwords.
+    """
+    settings = _ready(data)
+    try:
+        done = asyncio.run(access.grant(settings, settings.kafka_passwords))
+    except access.LoginRefused as refused:
+        raise CliError(_REFUSED.format(user=settings.kafka_user)) from refused
+    except (access.GrantRefused, SecretUnusable) as refused:
+        raise CliError(f"users and rights are not set: {refused}") from refused
+    except Problem as problem:
+        raise CliError("the broker does not answer; check JUBAO_KAFKA and that it is up") from problem
+    answer = {"passwords": len(done.passwords), "given": done.given, "taken": done.taken, "rights": done.total}
+    emit(answer, json=as_json, table=lambda: table_of([answer]))
+
+
+_REFUSED = "the broker does not take the user {user} with this password; check JUBAO_KAFKA_PASSWORD_FILE"

@@ -1,6 +1,7 @@
 """The secrets of one stack: made once, kept in DATA/secrets, given to the services as files."""
 
 import secrets
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -31,5 +32,10 @@ def make_local_issuer(directory: DataDirectory) -> None:
 
 def renew_service_token(directory: DataDirectory, *, issuer: str, audience: str, clock: Clock) -> None:
     """Writes a fresh token for calls between services; they read the file again when it changes."""
-    local = LocalIssuer(directory.issuer_key, issuer=issuer, audience=audience, clock=clock)
-    replace_file(directory.service_token, local.mint(SERVICE, Role.PLATFORM).encode(), mode=PRIVATE)
+    write_service_token(directory.issuer_key, directory.service_token, issuer=issuer, audience=audience, clock=clock)
+
+
+def write_service_token(key: Path, token: Path, *, issuer: str, audience: str, clock: Clock) -> None:
+    """Writes such a token to the file `token`, signed with the issuer's key."""
+    local = LocalIssuer(key, issuer=issuer, audience=audience, clock=clock)
+    replace_file(token, local.mint(SERVICE, Role.PLATFORM).encode(), mode=PRIVATE)

@@ -67,6 +67,8 @@ def environment(directory: DataDirectory, addresses: Addresses) -> dict[str, str
         "JUBAO_PUBLIC_URL": addresses.http,
         # Services reach one another here even when the public address is a proxy's.
         "JUBAO_REVIEW_URL": f"{addresses.http}/review",
+        # The supervisor has prepared both engines, and a service that begins while one is away answers 503.
+        "JUBAO_PREFLIGHT": "false",
         # Each thread's own heap would cost more than it saves.
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
