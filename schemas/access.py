@@ -1,8 +1,9 @@
 """Who may call what: the one table of every route of every service. A service refuses to start with a route beside it.
 
-A change here changes what a role may do; nothing else does. `docs/access.md` is written from it.
+A change here changes what a role may do; nothing else does. `python -m schemas.access` writes `docs/access.md` from it.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -91,3 +92,33 @@ ACCESS: Final[Mapping[str, tuple[Rule, ...]]] = {
         *_DEAD,
     ),
 }
+
+
+_PAGE: Final = """# Who may call what
+
+Written from `schemas/access.py` by `python -m schemas.access > docs/access.md`; a test holds both to be the same. A
+service refuses to start with a route that is not in the table. Without a valid token or signature a call is 401, with
+another role than those marked 403; a test sends every one of these calls as every role to a running stack.
+
+Signed: by a registered source, RFC 9421. Open: to everybody. A source is told of its own reports only; an account of
+role police speaks for the one source that it is bound to.
+"""
+
+
+def page() -> str:
+    """The table as a page of the documentation: a row a route, a column a role."""
+    lines = [_PAGE]
+    for service, rules in ACCESS.items():
+        lines += [f"## {service}", ""]
+        lines.append(f"| call | {' | '.join(ROLES)} | signed | open |")
+        lines.append(f"|---|{':-:|' * (len(ROLES) + 2)}")
+        for rule in rules:
+            marks = [*(role in rule.roles for role in ROLES), rule.signed, rule.is_open]
+            cells = " | ".join("x" if mark else " " for mark in marks)
+            lines.append(f"| `{rule.method} /{service}{rule.path}` | {cells} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
