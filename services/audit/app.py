@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.topics import TOPICS
-from services.audit import store
 from services.audit.consume import Log
 from services.audit.http import entries_router
+from services.audit.reading import LOGGED
+from services.audit.standing import Standing
+from services.audit.store import entries
 from services.audit.writer import OneWriter
 from services.runtime.batch import BatchConsumer
 from services.runtime.database import Connection
@@ -17,17 +18,17 @@ _SERVICE: Final = "audit"
 
 
 async def _counts(connection: Connection) -> Mapping[str, int]:
-    return {"entries": await store.size(connection)}
+    return {"entries": await entries.size(connection)}
 
 
 def _http(process: Process) -> Unit:
-    app = application(process, _SERVICE, "Jubao audit", [entries_router(process)], counts=_counts, consumes=TOPICS)
+    app = application(process, _SERVICE, "Jubao audit", [entries_router(process)], counts=_counts, consumes=LOGGED)
     return Unit(app)
 
 
 def _consume(process: Process) -> Unit:
     database = process.database(_SERVICE)
-    writer = OneWriter(database, lambda: BatchConsumer(process.settings, database, Log()))
+    writer = OneWriter(database, lambda: BatchConsumer(process.settings, database, Log(Standing())))
     return Unit(workers=(process.relay(_SERVICE), writer))
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Response
 
-from services.audit import store
 from services.audit.search import EntriesPage, Filters, shown
+from services.audit.store import search as find
 from services.runtime.database import Connection
 from services.runtime.pages import Cursors
 from services.runtime.problems import Unprocessable
@@ -22,7 +22,7 @@ def entries_router(process: Process) -> APIRouter:
         wanted = _wanted(filters, process.cursors)
 
         async def work(connection: Connection) -> list[tuple[int, bytes]]:
-            return await store.search(connection, wanted, filters.limit + 1)
+            return await find.search(connection, wanted, filters.limit + 1)
 
         found = await process.database("audit").transact(work)
         page = found[: filters.limit]
@@ -34,11 +34,11 @@ def entries_router(process: Process) -> APIRouter:
     return router
 
 
-def _wanted(filters: Filters, cursors: Cursors) -> store.Wanted:
+def _wanted(filters: Filters, cursors: Cursors) -> find.Wanted:
     after = cursors.read(filters.cursor, "after")["after"] if filters.cursor is not None else -1
     if not isinstance(after, int):
         raise Unprocessable([{"loc": "query.cursor", "msg": "a cursor of another listing; start without one"}])
-    return store.Wanted(
+    return find.Wanted(
         type=filters.type,
         report_id=filters.report_id,
         case_id=filters.case_id,

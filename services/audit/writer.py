@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from services.audit import store
+from services.audit.store import turn
 from services.runtime.background import Background
 from services.runtime.broker import Subscribed, Subscription
 from services.runtime.database import Database, pause_seconds
@@ -52,26 +52,26 @@ class OneWriter(Background):
         attempt = 0
         while True:
             try:
-                async with store.turn_to_write(self._database) as turn:
-                    while not await turn.take():
+                async with turn.turn_to_write(self._database) as held:
+                    while not await held.take():
                         self._wait("another process writes the log; stands by to take over", standby=True)
                         await asyncio.sleep(_WATCH_SECONDS)
                     attempt = 0
-                    await self._write(turn)
+                    await self._write(held)
             except (Unavailable, OSError) as error:
                 self._wait(f"waits for an engine: {type(error).__name__}", standby=False)
                 log.warning("writer_waits", error=type(error).__name__)
                 await asyncio.sleep(pause_seconds(attempt, 0.2, _MOST_PAUSE_SECONDS))
                 attempt += 1
 
-    async def _write(self, turn: store.Turn) -> None:
+    async def _write(self, held: turn.Turn) -> None:
         worker = self._make()
         try:
             await worker.start()
             self._worker = worker
             while True:
                 await asyncio.sleep(_WATCH_SECONDS)
-                await turn.confirm()
+                await held.confirm()
         finally:
             self._worker = None
             await worker.stop()

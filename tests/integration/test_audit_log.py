@@ -269,6 +269,16 @@ async def test_unreadable_records_of_every_topic_are_entries(settings: Settings)
         "UPDATE private SET part = 'xxx'",
         "DELETE FROM head",
         "DELETE FROM minutes",
+        "UPDATE tiles SET root = hashes",
+        "DELETE FROM tiles",
+        "TRUNCATE tiles",
+        "DELETE FROM checkpoints",
+        "UPDATE checkpoints SET note = 'x'",
+        "DELETE FROM doings",
+        "DELETE FROM keys",
+        "ALTER TABLE tiles DISABLE TRIGGER ALL",
+        "DROP FUNCTION entries_stay CASCADE",
+        "CREATE RULE r AS ON INSERT TO entries DO INSTEAD NOTHING",
         "ALTER TABLE entries DISABLE TRIGGER ALL",
         "DROP TABLE entries",
     ],
@@ -284,13 +294,40 @@ async def test_the_role_may_not_change_the_log(settings: Settings, statement: st
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE audit.entries SET actor = 'x'", "DELETE FROM audit.entries", "TRUNCATE audit.entries"]
+    "statement",
+    [
+        "UPDATE audit.entries SET actor = 'x'",
+        "DELETE FROM audit.entries",
+        "TRUNCATE audit.entries",
+        "UPDATE audit.tiles SET root = root",
+        "DELETE FROM audit.tiles",
+        "TRUNCATE audit.tiles",
+        "UPDATE audit.checkpoints SET size = 0",
+        "DELETE FROM audit.checkpoints",
+        "TRUNCATE audit.checkpoints, audit.entries",
+        "TRUNCATE audit.head",
+    ],
 )
 async def test_even_the_owner_is_stopped_by_the_trigger(settings: Settings, statement: str) -> None:
     """Whoever has all rights still meets the trigger before an entry changes."""
     connection = await asyncpg.connect(settings.database.get_secret_value())
     try:
         with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="never changed or removed"):
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE audit.head SET size = size - 1", "DELETE FROM audit.head", "UPDATE audit.head SET origin = 'x'"],
+)
+async def test_the_head_only_grows(settings: Settings, statement: str) -> None:
+    """Not even the owner sets the log's size back, removes it, or gives the log another name once it has one."""
+    connection = await asyncpg.connect(settings.database.get_secret_value())
+    try:
+        await connection.execute("UPDATE audit.head SET origin = 'test.example/log' WHERE origin IS NULL")
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="only grows"):
             await connection.execute(statement)
     finally:
         await connection.close()
@@ -303,8 +340,8 @@ async def test_a_second_row_of_an_identity_is_refused(settings: Settings) -> Non
         with pytest.raises(IntegrityError):
             await rows(
                 process,
-                "INSERT INTO entries (index, identity, type, at, actor, leaf) "
-                "SELECT size, identity, type, at, actor, leaf FROM entries, head WHERE index = 0 RETURNING 1",
+                "INSERT INTO entries (index, identity, event_id, type, at, actor, leaf) "
+                "SELECT size, identity, event_id, type, at, actor, leaf FROM entries, head WHERE index = 0 RETURNING 1",
             )
         with pytest.raises(DBAPIError):
             await rows(process, "INSERT INTO head (one, size) VALUES (false, 0) RETURNING 1")
@@ -329,8 +366,8 @@ async def test_the_broker_keeps_the_time(settings: Settings) -> None:
 
 
 def test_audit_reads_every_topic() -> None:
-    """The stage subscribes to all of the table, so a new topic is logged from its first record."""
+    """The stage subscribes to all but the checkpoints that vouch for it, so a new topic is logged at once."""
     from services.audit.consume import Log  # noqa: PLC0415 -- next to what it says
 
-    assert Log.topics == TOPICS
-    assert all("audit" in topic_named(topic.name).consumers for topic in TOPICS)
+    assert {topic.name for topic in TOPICS} - {topic.name for topic in Log.topics} <= {"checkpoints.v1"}
+    assert all("audit" in topic_named(topic.name).consumers for topic in Log.topics)

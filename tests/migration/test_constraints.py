@@ -109,7 +109,7 @@ async def test_log_has_one_head(as_service: Connecting, migrated_dsn: str) -> No
     """There is one row that says how long the log is, it is never negative, and even the owner cannot add another."""
     async with as_service("audit") as connection:
         assert await connection.fetchval("SELECT count(*) FROM head") == 1
-        with pytest.raises(asyncpg.CheckViolationError):
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="only grows"):
             await connection.execute("UPDATE head SET size = -1")
     owner = await asyncpg.connect(migrated_dsn)
     try:

@@ -1,0 +1,61 @@
+"""Whether the log in the database is still the one that was vouched for outside; where it is not, nothing is written.
+
+A log that goes on after being set back or changed would have two histories, each with good signatures. So the database
+is compared with the newest checkpoints outside it before the first append, and whenever it is not as it was left.
+"""
+
+from collections.abc import Sequence
+
+from services.audit.note import Checkpoint
+from services.audit.store import entries, tree
+from services.runtime.database import Connection
+
+
+class LogRefused(Exception):
+    """The log must not be appended to; the text says why and what to do."""
+
+
+class Standing:
+    """What the log has to continue."""
+
+    def __init__(self) -> None:
+        self.refused = ""
+        self._outside: list[Checkpoint] = []
+
+    def begin(self, outside: Sequence[Checkpoint]) -> None:
+        """Holds the log to these checkpoints from now on, and forgets an earlier refusal."""
+        self._outside = list(outside)
+        self.refused = ""
+
+    def vouched(self, checkpoint: Checkpoint) -> None:
+        """Holds the log to a newer checkpoint, which covers those before it."""
+        self._outside = [checkpoint]
+
+    async def examined(self, connection: Connection, head: entries.Head) -> entries.Grown:
+        """What an append goes on from.
+
+        Raises:
+            LogRefused: the log is not the one that was vouched for, or does not fit together.
+        """
+        try:
+            for checkpoint in self._outside:
+                await _continues(connection, head, checkpoint)
+            return await tree.taken_up(connection, head)
+        except tree.Torn as torn:
+            self.refused = f"the log in the database does not hold together: {torn}; restore a backup of it"
+        except LogRefused as refusal:
+            self.refused = str(refusal)
+        raise LogRefused(self.refused)
+
+
+async def _continues(connection: Connection, head: entries.Head, checkpoint: Checkpoint) -> None:
+    if checkpoint.size > head.size:
+        raise LogRefused(
+            f"the database has {head.size} entries of the log, but a checkpoint of {checkpoint.size} was published: it "
+            "was set back; restore a backup with at least that many, or begin a new log under another name"
+        )
+    if await tree.root(connection, checkpoint.size) != checkpoint.root:
+        raise LogRefused(
+            f"the first {checkpoint.size} entries in the database are not those that its published checkpoint vouches "
+            "for: the log was changed; restore a backup of it, or begin a new log under another name"
+        )

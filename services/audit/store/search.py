@@ -1,0 +1,160 @@
+"""SQL that finds entries."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.audit.store.entries import SPAN_BITS
+
+# The entries of some indexes, in order.
+ENTRIES: Final = "SELECT index, leaf FROM entries WHERE {conditions} ORDER BY index LIMIT :limit"
+
+# Entries of a report and entries of its cases: each branch reads one index in order and stops at the page's end. A
+# case is a report's if one entry names both.
+STORY: Final = """
+    WITH cases AS MATERIALIZED (
+        SELECT DISTINCT case_id FROM entries WHERE report_id = :report_id AND case_id IS NOT NULL
+    ), page AS (
+        (SELECT index FROM entries WHERE report_id = :report_id AND {conditions} ORDER BY index LIMIT :limit)
+        UNION
+        SELECT found.index FROM cases CROSS JOIN LATERAL (
+            SELECT index FROM entries WHERE case_id = cases.case_id AND {conditions} ORDER BY index LIMIT :limit
+        ) AS found
+    )
+    SELECT entries.index, entries.leaf FROM entries
+    JOIN (SELECT index FROM page ORDER BY index LIMIT :limit) AS chosen USING (index)
+    ORDER BY index
+"""
+
+# The next spans of the log in which an actor did something, or a type occurs, or both.
+SPANS: Final = """
+    SELECT DISTINCT span FROM doings WHERE {conditions} AND span >= :first_span AND span <= :last_span
+    ORDER BY span LIMIT :spans
+"""
+
+# The entries of some spans.
+IN_SPANS: Final = """
+    SELECT found.index, found.leaf
+    FROM unnest(CAST(:spans AS bigint[])) AS wanted (span) CROSS JOIN LATERAL (
+        SELECT index, leaf FROM entries
+        WHERE index >= wanted.span << {bits} AND index < (wanted.span + 1) << {bits} AND {conditions}
+    ) AS found
+    ORDER BY found.index LIMIT :limit
+"""
+
+# Each filter with its condition.
+CONDITIONS: Final = {
+    "after": "index > :after",
+    "event_id": "coalesce(event_id, identity) = :event_id",
+    "type": "type = :type",
+    "case_id": "case_id = :case_id",
+    "content_id": "content_id = :content_id",
+    "source_id": "source_id = :source_id",
+    "actor": "actor = :actor",
+    "since": "at >= :since AND index >= :first_index",
+    "until": "at < :until AND index <= :last_index",
+}
+
+# Between which indexes all entries of a time lie. A minute may begin before an earlier one in the log, where one topic
+# was read later than another, so all minutes of the time count and not only its first and last.
+BOUNDS: Final = text("""
+    SELECT min(first_index), max(last_index) FROM minutes
+    WHERE (CAST(:since AS timestamptz) IS NULL OR minute >= date_trunc('minute', CAST(:since AS timestamptz), 'UTC'))
+    AND (CAST(:until AS timestamptz) IS NULL OR minute < CAST(:until AS timestamptz))
+""")
+
+_FIRST_SPANS: Final = 2
+_MOST_SPANS: Final = 64
+_NO_END: Final = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a search asks for; None means any. `since` is inclusive, `until` exclusive, `after` an index."""
+
+    type: str | None = None
+    report_id: UUID | None = None
+    case_id: UUID | None = None
+    content_id: str | None = None
+    source_id: str | None = None
+    actor: str | None = None
+    event_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: int = -1
+
+
+async def search(connection: AsyncConnection, wanted: Wanted, limit: int) -> list[tuple[int, bytes]]:
+    """Index and leaf of the first `limit` entries after `wanted.after` that fit, in order of index."""
+    bounds: tuple[int, int] | None = None
+    if wanted.since or wanted.until:
+        first, last = (await connection.execute(BOUNDS, {"since": wanted.since, "until": wanted.until})).one()
+        if first is None or last is None:
+            return []
+        bounds = first, last
+    if is_walk(wanted):
+        return await _walk(connection, wanted, bounds, limit)
+    statement, values = asked(wanted, bounds)
+    rows = await connection.execute(text(statement), values | {"limit": limit})
+    return [(index, leaf) for index, leaf in rows]
+
+
+def is_walk(wanted: Wanted) -> bool:
+    """Whether only actor or type narrow a search, which have no index of entries but one of spans."""
+    named = (wanted.report_id, wanted.case_id, wanted.content_id, wanted.source_id, wanted.event_id)
+    return (wanted.actor is not None or wanted.type is not None) and all(name is None for name in named)
+
+
+def asked(wanted: Wanted, bounds: tuple[int, int] | None) -> tuple[str, dict[str, object]]:
+    """The statement of a search and its values, but for `limit`; `bounds` are the indexes its time lies between."""
+    conditions, values = _conditions(wanted, bounds)
+    if wanted.report_id is None:
+        return ENTRIES.format(conditions=conditions), values
+    return STORY.format(conditions=conditions), values | {"report_id": wanted.report_id}
+
+
+def asked_spans(wanted: Wanted) -> tuple[str, dict[str, object]]:
+    """The statement that finds spans for a search by actor or type, and its values, but for the range and number."""
+    named = {"actor": wanted.actor, "type": wanted.type}
+    values: dict[str, object] = {name: value for name, value in named.items() if value is not None}
+    return SPANS.format(conditions=" AND ".join(CONDITIONS[name] for name in values)), values
+
+
+def asked_in_spans(wanted: Wanted, bounds: tuple[int, int] | None) -> tuple[str, dict[str, object]]:
+    """The statement that reads spans for a search, and its values, but for `spans` and `limit`."""
+    conditions, values = _conditions(wanted, bounds)
+    return IN_SPANS.format(bits=SPAN_BITS, conditions=conditions), values
+
+
+def _conditions(wanted: Wanted, bounds: tuple[int, int] | None) -> tuple[str, dict[str, object]]:
+    values: dict[str, object] = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) is not None}
+    conditions = " AND ".join(CONDITIONS[name] for name in values)
+    if bounds is not None:
+        values |= {"first_index": bounds[0]} if wanted.since else {}
+        values |= {"last_index": bounds[1]} if wanted.until else {}
+    return conditions, values
+
+
+async def _walk(
+    connection: AsyncConnection, wanted: Wanted, bounds: tuple[int, int] | None, limit: int
+) -> list[tuple[int, bytes]]:
+    """Reads a few spans, then more at a time, until the page is full: where matches are dense, two are enough."""
+    low, high = bounds or (0, _NO_END)
+    first, last = max(wanted.after + 1, low) >> SPAN_BITS, high >> SPAN_BITS
+    find, naming = asked_spans(wanted)
+    read, values = asked_in_spans(wanted, bounds)
+    found: list[tuple[int, bytes]] = []
+    count = _FIRST_SPANS
+    while True:
+        span_range = {"first_span": first, "last_span": last, "spans": count}
+        spans = list((await connection.execute(text(find), naming | span_range)).scalars())
+        if spans:
+            rows = await connection.execute(text(read), values | {"spans": spans, "limit": limit - len(found)})
+            found += [(index, leaf) for index, leaf in rows]
+        if len(found) == limit or len(spans) < count:
+            return found
+        first, count = spans[-1] + 1, min(count * 2, _MOST_SPANS)

@@ -1,0 +1,170 @@
+"""SQL that reads the tree: whole tiles, and those of the edge out of what they consist of."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.audit.leaf import Leaf
+from services.audit.store import entries
+from services.audit.tiles import WIDTH, Edge, hash_in, place_of, width_of
+from services.audit.tree import (
+    EMPTY_ROOT,
+    Node,
+    consistency_nodes,
+    fold,
+    inclusion_nodes,
+    leaf_hash,
+    nodes_of,
+    proof,
+)
+
+# Full tiles, by level and number.
+TILES: Final = text("""
+    SELECT level, number, hashes FROM tiles
+    JOIN unnest(CAST(:levels AS int[]), CAST(:numbers AS bigint[])) AS wanted (level, number) USING (level, number)
+""")
+
+# The roots of some neighbouring tiles, which are hashes of a tile of the level above.
+ROOTS: Final = text("""
+    SELECT root FROM tiles WHERE level = :level AND number >= :first AND number < :end ORDER BY number
+""")
+
+# The last entry, and how many full tiles of entries there are.
+SHAPE: Final = text("""
+    SELECT (SELECT index FROM entries ORDER BY index DESC LIMIT 1),
+           (SELECT number FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1)
+""")
+
+Spot = tuple[int, int]
+
+
+class Torn(Exception):
+    """The tables of the log do not fit one another; the text says where. Nothing may be appended to such a log."""
+
+
+async def edge(connection: AsyncConnection, size: int) -> Edge:
+    """The log's right edge at a size, out of its full tiles and the entries after them.
+
+    Raises:
+        Torn: entries or tiles are missing.
+    """
+    partial = []
+    level = 0
+    while size >> 8 * level:
+        number, width = divmod(size >> 8 * level, WIDTH)
+        partial.append(await _part(connection, level, number, width))
+        level += 1
+    return Edge(size, tuple(partial))
+
+
+async def taken_up(connection: AsyncConnection, head: entries.Head) -> entries.Grown:
+    """What an append goes on from: the edge at the log's head, once entries, tiles and head fit one another.
+
+    Raises:
+        Torn: they do not.
+    """
+    last, tile = (await connection.execute(SHAPE)).one()
+    if (-1 if last is None else last) != head.size - 1:
+        raise Torn(f"the log says it has {head.size} entries, but its last one has index {last}")
+    if (-1 if tile is None else tile) != head.size // WIDTH - 1:
+        raise Torn(f"a log of {head.size} entries has {head.size // WIDTH} full tiles, but the last has number {tile}")
+    found = await edge(connection, head.size)
+    if found.root() != head.root:
+        raise Torn(f"the root over the {head.size} entries is not the one that was kept with them")
+    return entries.Grown(found, head)
+
+
+async def append(connection: AsyncConnection, leaves: Sequence[Leaf]) -> entries.Grown:
+    """Appends to the log in the caller's transaction, by someone who remembers nothing of it.
+
+    Raises:
+        Torn: the log does not hold together.
+    """
+    return await entries.append(connection, leaves, await taken_up(connection, await entries.hold(connection)))
+
+
+async def root(connection: AsyncConnection, size: int) -> bytes:
+    """The root of the tree over the first `size` entries, of which the log has as many.
+
+    Raises:
+        Torn: entries or tiles are missing.
+    """
+    if size == 0:
+        return EMPTY_ROOT
+    nodes = nodes_of(0, size)
+    known = await _hashes(connection, nodes, size)
+    return fold([known[node] for node in nodes])
+
+
+async def inclusion(connection: AsyncConnection, index: int, size: int) -> list[bytes]:
+    """The inclusion proof of an entry in the tree of that size.
+
+    Raises:
+        Torn: entries or tiles are missing.
+    """
+    return (await inclusions(connection, [index], size))[0]
+
+
+async def inclusions(connection: AsyncConnection, indexes: Sequence[int], size: int) -> list[list[bytes]]:
+    """The inclusion proofs of several entries; raises as `inclusion`."""
+    paths = [inclusion_nodes(index, size) for index in indexes]
+    known = await _hashes(connection, [node for path in paths for nodes in path for node in nodes], size)
+    return [proof(path, known.__getitem__) for path in paths]
+
+
+async def consistency(connection: AsyncConnection, old: int, new: int) -> list[bytes]:
+    """The proof that the tree of `old` entries is the beginning of the one of `new`; raises as `inclusion`."""
+    path = consistency_nodes(old, new)
+    known = await _hashes(connection, [node for nodes in path for node in nodes], new)
+    return proof(path, known.__getitem__)
+
+
+async def tile(connection: AsyncConnection, level: int, number: int, width: int) -> bytes:
+    """The first `width` hashes of a tile that the log has so many of.
+
+    Raises:
+        Torn: entries or tiles are missing.
+    """
+    found = await _tiles(connection, {(level, number): WIDTH}) if width == WIDTH else {}
+    return found.get((level, number)) or await _part(connection, level, number, width)
+
+
+async def _hashes(connection: AsyncConnection, nodes: Iterable[Node], size: int) -> dict[Node, bytes]:
+    """The hashes of nodes that are complete in a tree of that size."""
+    places = {node: place_of(node) for node in nodes}
+    spots = {(place.level, place.number) for place in places.values()}
+    tiles = await _tiles(connection, {(level, number): width_of(level, number, size) for level, number in spots})
+    return {node: hash_in(tiles[place.level, place.number], place) for node, place in places.items()}
+
+
+async def _tiles(connection: AsyncConnection, widths: Mapping[Spot, int]) -> dict[Spot, bytes]:
+    """The tiles at these spots; of those that are partial as many hashes as they are to have."""
+    whole = [spot for spot, width in widths.items() if width == WIDTH]
+    found: dict[Spot, bytes] = {}
+    if whole:
+        asked = {"levels": [level for level, _ in whole], "numbers": [number for _, number in whole]}
+        rows = await connection.execute(TILES, asked)
+        found = {(level, number): hashes for level, number, hashes in rows}
+    for spot in whole:
+        if spot not in found:
+            raise Torn(f"tile {spot[1]} of level {spot[0]} is missing")
+    for (level, number), width in widths.items():
+        if width < WIDTH:
+            found[level, number] = await _part(connection, level, number, width)
+    return found
+
+
+async def _part(connection: AsyncConnection, level: int, number: int, width: int) -> bytes:
+    first = number * WIDTH
+    if level == 0:
+        rows = await entries.leaves(connection, first, first + width)
+        hashes = [leaf_hash(leaf) for _, leaf in rows]
+    else:
+        asked = {"level": level - 1, "first": first, "end": first + width}
+        hashes = list((await connection.execute(ROOTS, asked)).scalars())
+    if len(hashes) != width:
+        what = "entries" if level == 0 else f"tiles of level {level - 1}"
+        raise Torn(f"of the {what} from {first} on, {width} should be there and {len(hashes)} are")
+    return b"".join(hashes)
