@@ -29,7 +29,9 @@ __all__ = ["Message", "Relay", "enqueue", "event_bytes"]
 log = logger(__name__)
 
 _WAVE_ROWS = 1_000
-_IDLE_SECONDS = 0.05
+# While events come the relay looks for more at the first pace; where none come it slows down to the second.
+_BUSY_SECONDS = 0.05
+_IDLE_SECONDS = 0.25
 _STANDBY_SECONDS = 1.0
 _MOST_PAUSE_SECONDS = 5.0
 _ACKNOWLEDGE_SECONDS = 30.0
@@ -58,7 +60,7 @@ LOCATE_DEAD = text("""
 """)
 
 # One relay of a service at a time; the lock goes with the session.
-TAKE_RELAY = text("SELECT pg_try_advisory_lock(hashtext('jubao.outbox'), hashtext(:service))")
+TAKE_RELAY = "SELECT pg_try_advisory_lock(hashtext('jubao.outbox'), hashtext($1))"
 
 
 async def enqueue(connection: AsyncConnection, messages: Sequence[Message]) -> None:
@@ -122,11 +124,13 @@ class Relay(Background):
                     while not await self._lead(connection):
                         self._trouble, attempt = "", 0
                         await asyncio.sleep(_STANDBY_SECONDS)
+                    pause = _BUSY_SECONDS
                     while True:
                         sent = await self._wave(connection)
                         self._trouble, attempt = "", 0
+                        pause = _BUSY_SECONDS if sent else min(pause * 2, _IDLE_SECONDS)
                         if sent < _WAVE_ROWS:
-                            await asyncio.sleep(_IDLE_SECONDS)
+                            await asyncio.sleep(pause)
             except (SQLAlchemyError, OSError, TimeoutError, BrokerAway) as error:
                 self._trouble = f"events wait in the outbox: {type(error).__name__}"
                 log.warning("relay_waits", service=self._database.service, error=type(error).__name__)
@@ -134,8 +138,8 @@ class Relay(Background):
                 attempt += 1
 
     async def _lead(self, connection: AsyncConnection) -> bool:
-        async with connection.begin():
-            return bool(await connection.scalar(TAKE_RELAY, {"service": self._database.service}))
+        ((taken,),) = await fetch_rows(connection, TAKE_RELAY, self._database.service)
+        return bool(taken)
 
     async def _wave(self, connection: AsyncConnection) -> int:
         rows = [
