@@ -1,21 +1,23 @@
 # Everything that a person runs here. Python 3.11 or newer and make are enough: the rest goes into .venv.
 #
 #   PYTHON=/path/to/python3   which Python .venv is made with; the first that fits unless told
-#   SEED=7                    other reports for `make demo`
+#   SEED=7                    other reports for `make demo`, other requests for `make fire`
+#   EXAMPLES=300              how many requests of a kind `make fire` tries; 200 unless told
 #   PORT=8700                 where `make demo` listens; 8600 unless told
-#   ARGS='-k lease'           what `make test` and `make test-containers` hand to pytest
+#   ARGS='-k lease'           what `make test` and `make test-containers` hand to pytest, and `make bench` to `jubao bench`
 #   JUBAO_DATA=DIR            where the stack keeps its data; .jubao unless told
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-containers lint contracts down clean
+.PHONY: help setup demo test test-containers fire bench lint contracts down clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 EVERYTHING := $(VENV)/.everything
+MEASURES := $(VENV)/.measures
 PARSER_FOLDER := tests/contracts/asyncapi
 PARSER := $(PARSER_FOLDER)/node_modules/.installed
 # .venv has a Node.js of its own only where the machine's will not do.
@@ -38,7 +40,14 @@ test: $(EVERYTHING) ## run all tests on a real Apache Kafka and PostgreSQL [ARGS
 test-containers: $(EVERYTHING) ## run those that need engines on containers, and the compose file [ARGS=...]
 	@$(BIN)/python -m pytest --engines=containers $(ARGS)
 
-lint: $(EVERYTHING) ## ruff, mypy, import contracts, drift of generated schemas
+fire: $(EVERYTHING) ## run schemathesis over every service of a running stack [SEED=N] [EXAMPLES=N]
+	@JUBAO_FIRE_SEED=$(SEED) JUBAO_FIRE_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m '' \
+		tests/acceptance/test_schemathesis.py tests/acceptance/test_weird_requests.py $(ARGS)
+
+bench: $(MEASURES) ## measure this machine beside the goals, for half an hour [ARGS=...]
+	@$(BIN)/jubao bench $(ARGS)
+
+lint: $(EVERYTHING) ## ruff, mypy, import contracts, drift of generated schemas and contracts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
@@ -61,6 +70,11 @@ clean: ## stop it, and remove .venv and caches; data in .jubao stays
 $(RUNS): EXTRAS := embedded
 $(RUNS): pyproject.toml | $(BIN)/python
 	$(install)
+
+$(MEASURES): EXTRAS := embedded,bench
+$(MEASURES): pyproject.toml | $(BIN)/python
+	$(install)
+	@touch $(RUNS)
 
 $(EVERYTHING): EXTRAS := embedded,test
 $(EVERYTHING): pyproject.toml | $(BIN)/python

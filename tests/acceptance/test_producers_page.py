@@ -56,9 +56,10 @@ def expected() -> Iterator[tuple[int, Block]]:
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
-    """Every block of the page is a command, a named file, an answer, or the installation of what tests have."""
+    """Every block is a command, a file, an answer, the installation of what tests have, or for the compose file."""
     kinds = {(b.language, b.word if b.language != "python" else Path(b.word).suffix) for b in BLOCKS}
-    assert kinds == {("bash", ""), ("bash", "install"), ("python", ".py"), ("json", "answer"), ("text", "answer")}
+    run = {("bash", ""), ("bash", "install"), ("bash", "compose"), ("python", ".py")}
+    assert kinds == run | {("json", "answer"), ("text", "answer")}
     assert len(list(expected())) >= 6
     [install] = [block.text for block in BLOCKS if block.word == "install"]
     for package in install.split("pip install ")[1].split():
