@@ -3,10 +3,10 @@
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.envelope import Contract, Event
+from schemas.envelope import Contract, Correlation, Event, Foreign
 from schemas.text import Code, Identifier, Name, Region, Sha256, Text, Timestamp
 from schemas.vocabulary import FLAGGED_KINDS, Category, Channel, ContentType, SourceKind
 
@@ -142,24 +142,6 @@ def _check_subject(subject: str, report_id: UUID) -> None:
         same = False
     if not same:
         raise PydanticCustomError("subject_differs", "subject must equal report_id")
-
-
-def _nothing(_: object) -> None:
-    return None
-
-
-def _id_or_nothing(value: object) -> object:
-    try:
-        return UUID(str(value))
-    except ValueError:
-        return None
-
-
-# Producers of other systems use these names for ids of their own. That must not cost a report its queue: a correlation
-# that is no id is not kept, and what caused a report elsewhere is no event of ours.
-_PASSES = WithJsonSchema({"description": "A producer may use it for ids of its own."})
-Correlation = Annotated[UUID | None, BeforeValidator(_id_or_nothing), _PASSES]
-Foreign = Annotated[None, BeforeValidator(_nothing), _PASSES]
 
 
 class Submitted(Event[Report]):

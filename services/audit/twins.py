@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, StringConstraints
 from pydantic.fields import FieldInfo
 
-from schemas.report import Correlation, Foreign
+from schemas.envelope import Correlation, Foreign
 from schemas.text import Text, Timestamp
 
 # The forms in which nearly all times come, and all of our own: UTC; no fraction, milliseconds or microseconds; years

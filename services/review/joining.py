@@ -113,21 +113,21 @@ def standing_of(
 
 def joined(before: Standing | None, arrival: Arrival) -> Standing:
     """The standing of a case after one more report; `before` itself, the same object, when nothing of it changes."""
-    mine = arrival.priority
-    lead = Lead(mine, arrival.received_at, arrival.report_id, arrival.queue)
-    teller = Teller(not arrival.attested, arrival.received_at, arrival.report_id)
+    mine, received_at = arrival.priority, arrival.received_at
+    lead = Lead(mine, received_at, arrival.report_id, arrival.queue)
+    teller = Teller(not arrival.attested, received_at, arrival.report_id)
     if before is None:
-        first_at = _placed((None,) * CLASSES, mine, arrival.received_at)
+        first_at = _placed((None,) * CLASSES, mine, received_at)
         targets = _placed((None,) * CLASSES, mine, arrival.target_seconds)
         return standing_of(first_at, targets, lead, teller, _with_snapshot((), arrival.snapshot))
     first, target = before.first_at[mine], before.targets[mine]
-    earlier = first is None or arrival.received_at < first
+    earlier = first is None or received_at < first
     tighter = target is None or arrival.target_seconds < target
-    first_at = _placed(before.first_at, mine, arrival.received_at) if earlier else before.first_at
-    targets = _placed(before.targets, mine, arrival.target_seconds) if tighter else before.targets
     snapshots = _with_snapshot(before.snapshots, arrival.snapshot)
-    if not (earlier or tighter or lead < before.lead or teller < before.teller or snapshots != before.snapshots):
+    if not (earlier or tighter or lead < before.lead or teller < before.teller or snapshots is not before.snapshots):
         return before
+    first_at = _placed(before.first_at, mine, received_at) if earlier else before.first_at
+    targets = _placed(before.targets, mine, arrival.target_seconds) if tighter else before.targets
     return standing_of(first_at, targets, min(lead, before.lead), min(teller, before.teller), snapshots)
 
 
@@ -182,7 +182,7 @@ class OpenCase:
         self.standing = after = joined(before, arrival)
         if before is None:
             change = CaseChange.OPENED
-        elif after.priority < before.priority:
+        elif after.lead.priority < before.lead.priority:
             change = CaseChange.LIFTED
         else:
             change = CaseChange.JOINED
@@ -301,7 +301,7 @@ def planned(
 
 
 def _with_snapshot(kept: tuple[str, ...], snapshot: str | None) -> tuple[str, ...]:
-    if snapshot is None or snapshot in kept:
+    if snapshot is None or snapshot in kept or (len(kept) == SNAPSHOTS_KEPT and snapshot > kept[-1]):
         return kept
     return tuple(sorted((*kept, snapshot))[:SNAPSHOTS_KEPT])
 

@@ -1,17 +1,25 @@
 """How a triaged event becomes what review takes in."""
 
+import copy
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.topics import TRIAGE_PUBLIC
+from schemas.triage import ReportTriaged
+from services.review import consume
 from services.review.consume import flagged, public
 from services.review.joining import Arrival, reporter_digest
 from services.runtime.batch import Record, Refused
+from services.runtime.outbox import event_bytes
 from services.runtime.settings import Settings
+from services.runtime.twins import Unlike
 
 REPORT = UUID(int=1)
 TRACE = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
@@ -103,6 +111,7 @@ def test_snapshots_are_compared_whatever_their_letters_case() -> None:
         ({"class": "P0"}, "nothing is P0 without an attestation"),
         ({"class": "P7"}, "class"),
         ({"target_seconds": 0}, "target_seconds"),
+        ({"target_seconds": 2**31}, "target_seconds: more than a year"),
         ({"queue": "a\x00b"}, "queue"),
         ({"unknown": 1}, "Extra inputs"),
     ],
@@ -111,6 +120,60 @@ def test_what_does_not_fit_is_refused_with_its_place(change: dict[str, Any], rea
     """A triaged event that breaks the contract is refused with a reason that names the place."""
     with pytest.raises(Refused, match=reason):
         taken(event(**change))
+
+
+ODD: list[Any] = [
+    None, True, 0, 3.0, 2**31, 2**70, "", " ", "NO", "\x00", "x" * 300, [], {}, "user", "police", "P0", "P1",
+    "2026-02-29T08:00:00Z", "2026-11-23T08:00:00+08:00", "2026-11-23T08:00:00.5Z", "1999-12-31T23:59:59Z",
+    "0192F0C0-0000-7000-8000-000000000001", "ab" * 32, "AB" * 32, "\u2028", "\U0001f600",
+]  # fmt: skip
+
+
+def places(value: Any, holder: Any = None, key: Any = None) -> Iterator[tuple[Any, Any]]:
+    """Every value inside, as what holds it and under which key."""
+    if holder is not None:
+        yield holder, key
+    for inner, child in value.items() if isinstance(value, dict) else ():
+        yield from places(child, value, inner)
+
+
+@given(st.data())
+@settings(max_examples=500, deadline=None)
+def test_the_quick_way_says_what_the_model_says(data: st.DataObject) -> None:
+    """Of a record with any of its values replaced, removed or added to, the quick way makes the model's arrival."""
+    snapshot = {"content": {"id": "v_1", "type": "video", "snapshot": {"ref": "s", "sha256": "AB" * 32}}}
+    police = {"reporter": None, "source": {"kind": "police", "id": "s_1"}}
+    vouched = {"attestation": {"key_id": "k", "attester": "a", "source_id": "s_1", "standing": "good"}, "class": "P0"}
+    document = copy.deepcopy(data.draw(st.sampled_from([event(), event(snapshot), event(police, **vouched)])))
+    for _ in range(data.draw(st.integers(0, 2))):
+        holder, key = data.draw(st.sampled_from(list(places(document))))
+        match data.draw(st.sampled_from(["replace", "remove", "add"])):
+            case "replace":
+                holder[key] = data.draw(st.sampled_from(ODD))
+            case "remove":
+                holder.pop(key, None)
+            case _:
+                holder[data.draw(st.sampled_from(["extra", "note", "reporter"]))] = data.draw(st.sampled_from(ODD))
+    value = json.dumps(document, ensure_ascii=data.draw(st.booleans())).encode()
+    try:
+        quick = consume._quickly(value, TRACE)
+    except Unlike:
+        return
+    slow = consume.arrival_of(ReportTriaged.model_validate_json(value), value, TRACE)
+    assert as_read(quick) == as_read(slow)
+
+
+def as_read(arrival: Arrival) -> tuple[object, ...]:
+    """An arrival with its kept texts as a reader of JSON has them."""
+    return arrival._replace(data=json.loads(arrival.data), ruling=json.loads(arrival.ruling))
+
+
+def test_what_triage_writes_is_read_the_quick_way() -> None:
+    """The quick way takes an event as triage writes it, or it would be of no use; what is kept is cut out of it."""
+    written = event_bytes(ReportTriaged.model_validate(event({"explanation": "骗子"})))
+    quick = consume._quickly(written, None)
+    assert quick.data.encode() in written
+    assert quick.ruling.encode() in written
 
 
 def test_the_lanes_are_groups_of_their_own() -> None:
