@@ -41,6 +41,7 @@ class Contestant:
         turn: engines and processes in a directory.
         progress: a cheap question whose answer grows by three for each report that is done.
         claimable, logged: what must hold in the end, asked once.
+        begin: called when its records are about to become readable.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Contestant:
     progress: str
     claimable: str
     logged: str
+    begin: Callable[[Turn], None] = lambda _: None
 
     async def done(self, connection: asyncpg.Connection) -> int:
         """Entries so far; a cheap question."""

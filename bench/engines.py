@@ -47,9 +47,9 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def jubao_stack(directory: Path) -> Iterator[Turn]:
-    """Jubao as `jubao up` starts it."""
-    environment = clean_environment()
+def jubao_stack(directory: Path, told: Mapping[str, str] | None = None) -> Iterator[Turn]:
+    """Jubao as `jubao up` starts it; `told` is what its environment has beside our own."""
+    environment = {**clean_environment(), **(told or {})}
     up = jubao_argv("up", "--detach", "--data", str(directory), "--port", str(free_port()))
     done = subprocess.run(  # noqa: S603 -- the project's own command
         up, env=environment, capture_output=True, text=True, timeout=_UP_SECONDS, check=False

@@ -29,8 +29,8 @@ class Measured:
     """What one turn showed.
 
     `seconds` are from the first record readable to the last report claimable and its three entries in the log;
-    `cpu_ms_a_report` by process, engines included; `rows` by table, of these records
-    alone; `bytes` by table, warm-up included.
+    `cpu_ms_a_report` by process, engines included; `wal_bytes_a_report` what
+    PostgreSQL had to make safe; `rows` and `bytes` by table, warm-up included.
     """
 
     contestant: str
@@ -38,6 +38,7 @@ class Measured:
     seconds: float
     rate: float
     cpu_ms_a_report: dict[str, float]
+    wal_bytes_a_report: int
     rows: dict[str, int]
     bytes: dict[str, int]
 
@@ -66,18 +67,20 @@ async def _measured(
 ) -> Measured:
     connection = await asyncpg.connect(turn.database)
     try:
-        entries = await contestant.done(connection)
+        rows_before, entries = await rows.counted(connection), await contestant.done(connection)
         watch = _Watch(contestant, turn, connection, advance)
         async with staged(turn.kafka, warm_up) as commit:
             await commit()
             await watch.until(entries, len(warm_up))
-        entries, rows_before = await contestant.done(connection), await rows.counted(connection)
+        entries = await contestant.done(connection)
         async with staged(turn.kafka, records) as commit:
             await asyncio.sleep(_REST_SECONDS)
-            cpu_before = turn.processes.cpu_seconds()
+            contestant.begin(turn)
+            cpu_before, written_before = turn.processes.cpu_seconds(), await _written(connection)
             begun = await commit()
             ended = await watch.until(entries, len(records))
             cpu = processes.spent(cpu_before, turn.processes.cpu_seconds())
+            written = await _written(connection) - written_before
         if missing := await contestant.missing(connection, len(warm_up) + len(records)):
             raise TurnFailed(f"{contestant.name} did not do all: {missing}", turn.directory)
         return Measured(
@@ -86,11 +89,17 @@ async def _measured(
             seconds=round(ended - begun, 3),
             rate=round(len(records) / (ended - begun), 1),
             cpu_ms_a_report={name: round(1000 * used / len(records), 4) for name, used in cpu.items()},
+            wal_bytes_a_report=round(written / len(records)),
             rows=rows.growth(rows_before, await rows.counted(connection)),
             bytes=await rows.table_bytes(connection),
         )
     finally:
         await connection.close()
+
+
+async def _written(connection: asyncpg.Connection) -> int:
+    """Bytes of write-ahead log since the database was made."""
+    return int(await connection.fetchval("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"))
 
 
 @dataclass(frozen=True)

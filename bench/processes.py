@@ -1,6 +1,7 @@
 """What a contestant's processes have used of the processors, children that are gone included."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 
 import psutil
 
@@ -14,9 +15,19 @@ class Family:
     def __init__(self, pids: Mapping[str, int] | None = None) -> None:
         self._pids = dict(pids or {})
 
+    @property
+    def names(self) -> list[str]:
+        """In the order they were told."""
+        return list(self._pids)
+
     def add(self, pids: Mapping[str, int]) -> None:
         """Takes in more."""
         self._pids.update(pids)
+
+    def signal(self, names: Iterable[str], number: int) -> None:
+        """Sends a signal to some of them, and to none of their children."""
+        for name in names:
+            os.kill(self._pids[name], number)
 
     def dead(self) -> list[str]:
         """The names of those that have ended."""

@@ -22,16 +22,28 @@ _MARK = """
 """
 
 
+_TILE_HASHES, _TILE, _ROOT = 256, bytes(8192), bytes(32)
+_SPAN_BITS = 7
+_DOINGS = (
+    ("app-backend", "jubao.report.submitted.v1"), ("triage", "jubao.report.triaged.v1"),
+    ("user", "jubao.case.joined.v1"),
+)  # fmt: skip
+
+
 class Audit:
     """The log's size, and which item has which case."""
 
     def __init__(self) -> None:
         self._size = 0
         self._cases: dict[bytes, UUID] = {}
+        self._tiles = 0
+        self._span = -1
+        self._tree = False
 
     async def first(self, connection: Any) -> None:  # noqa: ANN401 -- asyncpg has no types
         """The rows that a start leaves."""
         await offsets.take(connection, "audit")
+        self._tree = await connection.fetchval("SELECT to_regclass('audit.tiles') IS NOT NULL")
 
     async def write(self, connection: Any, batch: Batch) -> None:  # noqa: ANN401 -- likewise
         """All rows of the batch."""
@@ -65,9 +77,30 @@ class Audit:
         columns = ("index", "salt", "part")
         await connection.copy_records_to_table("private", schema_name="audit", columns=columns, records=private)
         await connection.execute(_MARK, at, begin, index - 1)
-        await connection.execute("UPDATE audit.head SET size = $1", index)
+        if self._tree:
+            await self._grow(connection, index)
+            await connection.execute("UPDATE audit.head SET size = $1, root = $2", index, _ROOT)
+        else:
+            await connection.execute("UPDATE audit.head SET size = $1", index)
         await offsets.advance(connection, "audit", batch.read)
         self._size = index
+
+    async def _grow(self, connection: Any, size: int) -> None:  # noqa: ANN401 -- likewise
+        """The tiles that are full by now, and who did what in the spans of the log that were begun."""
+        tiles: list[tuple[object, ...]] = []
+        while (self._tiles + 1) * _TILE_HASHES <= size:
+            tiles.append((0, self._tiles, _TILE, _ROOT))
+            self._tiles += 1
+            if self._tiles % _TILE_HASHES == 0:
+                tiles.append((1, self._tiles // _TILE_HASHES - 1, _TILE, _ROOT))
+        spans = range(self._span + 1, (size - 1 >> _SPAN_BITS) + 1)
+        doings = [(actor, span, kind) for actor, kind in _DOINGS for span in spans]
+        self._span = spans.stop - 1
+        for table, columns, rows in (
+            ("tiles", ("level", "number", "hashes", "root"), tiles),
+            ("doings", ("actor", "span", "type"), doings),
+        ):
+            await connection.copy_records_to_table(table, schema_name="audit", columns=columns, records=rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ _PLAIN, _BETTER = 3, 1
 _TARGETS = {_PLAIN: 86_400, _BETTER: 3_600}
 _HEADS = [("general", 3), ("minors", 3), ("safety", 3), ("minors", 1), ("safety", 1)]
 # As wide as what they stand for.
-_DIGEST = "0" * 64
+_DIGEST = bytes(32)
 _RULING = '{"policy":"default","version":"1","rule":"the_rest","inputs":{}}'
 _CONTENT_BYTES, _DATA_BYTES = 215, 435
 _TRACE = b"00-b7aaf0a5cd176a73b01c563ba85c4938-34405044196c5d59-01"
@@ -25,8 +25,8 @@ _CASES = (
     "trace",
 )  # fmt: skip
 _REPORTS = (
-    "report_id", "case_id", "event_id", "digest", "attested", "lane", "class", "received_at", "source_kind",
-    "source_id", "reporter", "data", "late",
+    "report_id", "case_id", "digest", "attested", "class", "received_at", "source_kind", "source_id", "reporter",
+    "data", "late",
 )  # fmt: skip
 _READY = ("case_id", "queue", "class", "target_seconds", "rank_from", "due_at", "received_at")
 _HISTORY = (
@@ -55,7 +55,6 @@ class Review:
         cases: list[tuple[object, ...]] = []
         ready: list[tuple[object, ...]] = []
         reports: list[tuple[object, ...]] = []
-        reporters: list[tuple[object, ...]] = []
         history: list[tuple[object, ...]] = []
         for record in batch.records:
             key, value, report_id, event_id = record.key, record.value, next(ids), next(ids)
@@ -72,30 +71,13 @@ class Review:
             elif priority == _BETTER and key not in self._better:
                 self._better.add(key)
                 history.append(_told(case_id, report_id, event_id, version=2, at=at, priority=priority))
-            reporter = report_id.bytes
-            reporters.append((case_id, reporter))
             data = value[:_DATA_BYTES].decode(errors="ignore")
             reports.append(
-                (
-                    report_id,
-                    case_id,
-                    event_id,
-                    _DIGEST,
-                    False,
-                    "public",
-                    priority,
-                    at,
-                    "user",
-                    None,
-                    reporter,
-                    data,
-                    False,
-                )
+                (report_id, case_id, _DIGEST, False, priority, at, "user", None, report_id.bytes, data, False)
             )
         for table, columns, rows in (
             ("cases", _CASES, cases),
             ("reports", _REPORTS, reports),
-            ("case_reporters", ("case_id", "reporter"), reporters),
             ("ready", _READY, ready),
             ("history", _HISTORY, history),
         ):
