@@ -1,14 +1,17 @@
 """The transactional outbox: events are committed with the change they tell of, and published after it, none lost.
 
 Rows are deleted once acknowledged, never skipped by a high-water mark: a transaction that commits late still finds its
-rows taken. One relay a service, by advisory lock, keeps the order of each key.
+rows taken. One relay a service, by advisory lock, keeps the order of each key. Few events are a row each; many go into
+one row, since most of what an event costs on its way is its row: made, logged, read, deleted.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import cramjam
+import msgspec
 import orjson
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,7 +31,17 @@ __all__ = ["Message", "Relay", "enqueue", "event_bytes"]
 
 log = logger(__name__)
 
-_WAVE_ROWS = 1_000
+# A row holds so many events at most, and none is packed with fewer than these beside it.
+_PACK_EVENTS: Final = 500
+_FEWEST_PACKED: Final = 16
+# What the row of a pack has for headers, which are never empty, and for a topic.
+_PACKED: Final = b""
+_SEVERAL: Final = "several"
+
+# How much of the outbox is taken at once, in rows and in bytes of their values, and how many events are sent at once.
+_MOST_ROWS: Final = 1_000
+_MOST_BYTES: Final = 1_000_000
+_WAVE_EVENTS: Final = 2_000
 # While events come the relay looks for more at the first pace; where none come it slows down to the second.
 _BUSY_SECONDS = 0.05
 _IDLE_SECONDS = 0.25
@@ -39,11 +52,16 @@ _ACKNOWLEDGE_SECONDS = 30.0
 # Where events wait; the sequence of `id` gives the order in which a locked case's changes happened.
 OUTBOX = "outbox"
 COLUMNS = ("topic", "key", "value", "event_id", "cause_id", "headers")
+_Row = tuple[str, bytes | None, bytes, UUID, UUID | None, bytes]
 
-# The oldest waiting events.
+# The oldest waiting events; the first row in any case, and of the others as many as there is room for.
 OLDEST = """
     SELECT id, topic, key, value, event_id, cause_id, headers, dead_topic, dead_partition, dead_offset
-    FROM outbox ORDER BY id LIMIT $1
+    FROM (
+        SELECT *, sum(octet_length(value)) OVER (ORDER BY id) - octet_length(value) AS before
+        FROM (SELECT * FROM outbox ORDER BY id LIMIT $1) AS oldest
+    ) AS summed
+    WHERE before < $2 ORDER BY id
 """
 
 # Forgets what the broker has acknowledged.
@@ -63,11 +81,32 @@ LOCATE_DEAD = text("""
 TAKE_RELAY = "SELECT pg_try_advisory_lock(hashtext('jubao.outbox'), hashtext($1))"
 
 
+# Ids that were read from the database are of asyncpg's own kind of UUID.
+_ENCODER = msgspec.msgpack.Encoder(uuid_format="bytes", enc_hook=lambda asyncpg_id: asyncpg_id.bytes)
+_DECODER = msgspec.msgpack.Decoder(list[Message])
+
+
 async def enqueue(connection: AsyncConnection, messages: Sequence[Message]) -> None:
     """Adds events to the transaction in hand; they are published in this order per key once it has committed."""
-    if messages:
+    if len(messages) < _FEWEST_PACKED:
         rows = [(m.topic, m.key, m.value, m.event_id, m.cause_id, pack_headers(m.headers)) for m in messages]
+    else:
+        rows = [_pack(messages[start : start + _PACK_EVENTS]) for start in range(0, len(messages), _PACK_EVENTS)]
+    if rows:
         await copy_rows(connection, OUTBOX, COLUMNS, rows)
+
+
+def _pack(messages: Sequence[Message]) -> _Row:
+    packed = bytes(cramjam.lz4.compress_block(_ENCODER.encode(messages)))
+    return _SEVERAL, None, packed, messages[0].event_id, None, _PACKED
+
+
+def unpacked(row: _Row) -> list[Message]:
+    """The events of a row of the outbox, given as its columns."""
+    topic, key, value, event_id, cause_id, headers = row
+    if headers == _PACKED:
+        return _DECODER.decode(bytes(cramjam.lz4.decompress_block(value)))
+    return [Message(topic, key, value, event_id, cause_id, unpack_headers(headers))]
 
 
 def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
@@ -86,20 +125,20 @@ class _Waiting(NamedTuple):
     dead: tuple[str, int, int] | None
 
 
-def waves(rows: Sequence[_Waiting]) -> list[list[_Waiting]]:
-    """Cuts rows, oldest first, so that no wave holds an event together with its cause.
+def waves(events: Iterable[_Waiting]) -> list[list[_Waiting]]:
+    """Cuts events, oldest first, so that no wave is too long or holds an event together with its cause.
 
     A wave is acknowledged before the next is sent, so the broker's time of a cause never comes after its effect's.
     """
     cut: list[list[_Waiting]] = []
     current: list[_Waiting] = []
     inside: set[UUID] = set()
-    for row in rows:
-        if row.message.cause_id in inside:
+    for event in events:
+        if event.message.cause_id in inside or len(current) == _WAVE_EVENTS:
             cut.append(current)
             current, inside = [], set()
-        current.append(row)
-        inside.add(row.message.event_id)
+        current.append(event)
+        inside.add(event.message.event_id)
     return [*cut, current] if current else cut
 
 
@@ -129,7 +168,7 @@ class Relay(Background):
                         sent = await self._wave(connection)
                         self._trouble, attempt = "", 0
                         pause = _BUSY_SECONDS if sent else min(pause * 2, _IDLE_SECONDS)
-                        if sent < _WAVE_ROWS:
+                        if sent < _WAVE_EVENTS:
                             await asyncio.sleep(pause)
             except (SQLAlchemyError, OSError, TimeoutError, BrokerAway) as error:
                 self._trouble = f"events wait in the outbox: {type(error).__name__}"
@@ -142,25 +181,25 @@ class Relay(Background):
         return bool(taken)
 
     async def _wave(self, connection: AsyncConnection) -> int:
-        rows = [
-            _Waiting(
-                row,
-                Message(topic, key, value, event_id, cause_id, unpack_headers(headers)),
-                (dead_topic, partition, offset) if dead_topic else None,
-            )
-            for row, topic, key, value, event_id, cause_id, headers, dead_topic, partition, offset in await fetch_rows(
-                connection, OLDEST, _WAVE_ROWS
-            )
-        ]
-        metrics.OUTBOX_WAITING.labels(self._database.service).set(len(rows))
-        for wave in waves(rows):
-            landed = await self._publisher.publish([row.message for row in wave], patience_seconds=_ACKNOWLEDGE_SECONDS)
-            await self._forget(connection, wave, landed)
+        found = await fetch_rows(connection, OLDEST, _MOST_ROWS, _MOST_BYTES)
+        waiting = [event for row in found for event in _waiting(row)]
+        metrics.OUTBOX_WAITING.labels(self._database.service).set(len(waiting))
+        cut = waves(waiting)
+        for number, wave in enumerate(cut, start=1):
+            sent = [event.message for event in wave]
+            landed = await self._publisher.publish(sent, patience_seconds=_ACKNOWLEDGE_SECONDS)
+            # A row whose last events are in the next wave is kept until they are told too.
+            unfinished = {cut[number][0].row} if number < len(cut) else set()
+            await self._forget(connection, wave, landed, {event.row for event in wave} - unfinished)
             metrics.PUBLISHED.labels(self._database.service).inc(len(wave))
-        return len(rows)
+        return len(waiting)
 
     async def _forget(
-        self, connection: AsyncConnection, wave: Sequence[_Waiting], landed: Sequence[tuple[int, int]]
+        self,
+        connection: AsyncConnection,
+        wave: Sequence[_Waiting],
+        landed: Sequence[tuple[int, int]],
+        told: Collection[int],
     ) -> None:
         letters = [(row.dead, where) for row, where in zip(wave, landed, strict=True) if row.dead]
         if letters:
@@ -176,4 +215,10 @@ class Relay(Background):
                     },
                 )
         # Last, so that a crash between the two repeats the letter instead of losing its place.
-        await fetch_rows(connection, FORGET, [row.row for row in wave])
+        await fetch_rows(connection, FORGET, list(told))
+
+
+def _waiting(row: Any) -> list[_Waiting]:  # noqa: ANN401 -- asyncpg has no types
+    number, *event, dead_topic, partition, offset = row
+    dead = (dead_topic, partition, offset) if dead_topic else None
+    return [_Waiting(number, message, dead) for message in unpacked(tuple(event))]

@@ -1,19 +1,21 @@
 """The outbox on a real Apache Kafka and PostgreSQL: what commits is told, in order and after its cause."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pydantic import SecretStr
 
+from services.runtime import outbox
 from services.runtime.broker import Message, Place, Publisher, Reader, Record
 from services.runtime.bulk import fetch_rows
 from services.runtime.database import Database
 from services.runtime.identity import new_id
 from services.runtime.migrate import runtime_tables
 from services.runtime.outbox import Relay, enqueue
+from services.runtime.problems import BrokerAway
 from services.runtime.settings import Settings
 
 
@@ -97,6 +99,45 @@ async def test_an_event_of_a_change_that_was_undone_is_not_told(database: Databa
     assert await waiting(database) == 3
 
 
+async def test_many_events_are_few_rows(database: Database, topic: str) -> None:
+    """A batch of 1,200 events waits in three rows, and these give back the very events, in order."""
+    sent = [message(topic, n) for n in range(1_200)]
+    sent[1] = sent[1]._replace(key=None, cause_id=sent[0].event_id, headers=())
+    async with database.begin() as connection:
+        await enqueue(connection, sent)
+        rows = await fetch_rows(connection, f"SELECT {', '.join(outbox.COLUMNS)} FROM outbox ORDER BY id")
+    assert len(rows) == 3
+    assert [event for row in rows for event in outbox.unpacked(tuple(row))] == sent
+
+
+async def test_a_row_is_kept_until_all_its_events_are_told(database: Database, topic: str) -> None:
+    """When the broker goes away between two waves of one row, the row stays, and with it every event."""
+    sent = [message(topic, 0)]
+    sent += [message(topic, n, cause=sent[0]) for n in range(1, 30)]
+    async with database.begin() as connection:
+        await enqueue(connection, sent)
+    waves: list[int] = []
+
+    class Fails(Publisher):
+        async def publish(
+            self, messages: Sequence[Message], *, patience_seconds: float | None = None
+        ) -> list[tuple[int, int]]:
+            assert patience_seconds is not None
+            waves.append(len(messages))
+            if len(waves) > 1:
+                raise BrokerAway
+            return [(0, n) for n in range(len(messages))]
+
+    relay = Relay(database, Fails(Settings()))
+    await relay.start()
+    async with asyncio.timeout(30):
+        while len(waves) < 2:
+            await asyncio.sleep(0.05)
+    await relay.stop()
+    assert waves[:2] == [1, 29]
+    assert await waiting(database) == 1
+
+
 async def test_events_are_told_whole_and_in_order(settings: Settings, database: Database, topic: str) -> None:
     """More events than a wave holds arrive each once, with their headers' bytes, in order for each key."""
     sent = [message(topic, n) for n in range(2_300)]
@@ -110,10 +151,13 @@ async def test_events_are_told_whole_and_in_order(settings: Settings, database: 
         assert [r.value for r in found if r.key == key] == [m.value for m in sent if m.key == key]
 
 
-async def test_no_effect_is_told_before_its_cause(settings: Settings, database: Database, topic: str) -> None:
+@pytest.mark.parametrize("length", [12, 40], ids=["rows of their own", "one row"])
+async def test_no_effect_is_told_before_its_cause(
+    settings: Settings, database: Database, topic: str, length: int
+) -> None:
     """Events of one transaction that cause one another on different keys: the broker's time of a cause is no later."""
     chain = [message(topic, 0)]
-    for number in range(1, 12):
+    for number in range(1, length):
         chain.append(message(topic, number, cause=chain[-1]))
     async with database.begin() as connection:
         await enqueue(connection, chain)

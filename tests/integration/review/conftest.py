@@ -20,6 +20,7 @@ from services.review.consume import arrival_of
 from services.review.joining import Arrival
 from services.review.leasing import Terms
 from services.review.store import claims, ingest
+from services.runtime import outbox
 from services.runtime.database import Database
 from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
 from services.runtime.migrate import upgrade
@@ -166,8 +167,9 @@ class Bench:
 
     async def events(self, topic: str | None = None) -> list[dict[str, Any]]:
         """What waits to be published, in order."""
-        rows = await self.rows("SELECT topic, value FROM outbox ORDER BY id")
-        return [json.loads(row["value"]) for row in rows if topic in {None, row["topic"]}]
+        rows = await self.rows(f"SELECT {', '.join(outbox.COLUMNS)} FROM outbox ORDER BY id")
+        waiting = [message for row in rows for message in outbox.unpacked(tuple(row))]
+        return [json.loads(message.value) for message in waiting if topic in {None, message.topic}]
 
 
 @pytest.fixture(scope="session")
