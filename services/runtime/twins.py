@@ -100,6 +100,7 @@ def _double(model: type[BaseModel], made: dict[type[BaseModel], Any]) -> Any:  #
         forbid_unknown_fields=True,
         rename={name: field.alias for name, field in model.model_fields.items() if field.alias},
         kw_only=True,
+        # What is written of a double leaves out what is absent, as everything that goes to Kafka does.
         omit_defaults=True,
         # What is read out of JSON holds no circles, so the collector need not look at it.
         gc=False,

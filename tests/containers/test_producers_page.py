@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.containers.deployment import ROOT, Deployment
 
 pytestmark = pytest.mark.containers

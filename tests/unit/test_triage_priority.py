@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.report import Submitted
-from schemas.topics import REPORTS_PUBLIC
+from schemas.report import FlaggedSubmitted, Submitted
+from schemas.topics import REPORTS_FLAGGED, REPORTS_PUBLIC
 from schemas.triage import Attestation, ReportTriaged, Ruling
-from schemas.vocabulary import AlertCode, Category, Channel, ContentType, Lane, SourceKind, Standing
+from schemas.vocabulary import FLAGGED_KINDS, AlertCode, Category, Channel, ContentType, Lane, SourceKind, Standing
+from services.runtime.batch import Refused
 from services.runtime.broker import Record
 from services.runtime.writing import event_bytes
-from services.triage import policy_file
+from services.triage import consume, policy_file
 from services.triage.attestation import AttestationRefused
 from services.triage.classing import ClassTerms, Policy
 from services.triage.consume import arrival_of
@@ -36,6 +37,12 @@ MOMENTS = st.datetimes(
     datetime(2026, 11, 23),  # noqa: DTZ001
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=8)), timezone(-timedelta(hours=3, minutes=30))]),
 )
+# The forms that most senders write, which the lean double reads, and the others, which are left to the model.
+TIMES = MOMENTS.map(datetime.isoformat) | st.builds(
+    lambda moment, timespec: f"{moment.isoformat(timespec=timespec)}Z",
+    st.datetimes(datetime(2020, 1, 1), datetime(2026, 11, 23)),  # noqa: DTZ001 -- the zone is written behind it
+    st.sampled_from(["seconds", "milliseconds", "microseconds"]),
+)
 ABSENT: Any = st.none()
 
 CONTENTS = st.fixed_dictionaries(
@@ -54,7 +61,7 @@ REPORTS = st.fixed_dictionaries(
         "report_id": st.uuids().map(str) | st.uuids().map(lambda u: str(u).upper()),
         "channel": st.sampled_from([c.value for c in Channel]),
         "reporter": NAMES,
-        "occurred_at": MOMENTS.map(datetime.isoformat),
+        "occurred_at": TIMES,
         "source": st.fixed_dictionaries(
             {"kind": st.sampled_from([k.value for k in SourceKind])}, optional={"id": IDENTIFIERS}
         ),
@@ -87,8 +94,8 @@ REPORT: dict[str, Any] = {
 }
 
 
-def arrival(report: dict[str, Any], lane: Lane = Lane.PUBLIC) -> Arrival:
-    value = orjson.dumps(
+def written(report: dict[str, Any]) -> bytes:
+    return orjson.dumps(
         {
             "specversion": "1.0",
             "id": str(uuid4()),
@@ -99,7 +106,11 @@ def arrival(report: dict[str, Any], lane: Lane = Lane.PUBLIC) -> Arrival:
             "data": report,
         }
     )
-    return arrival_of(Record("reports.public.v1", 0, 7, AT, b"k", value, ()), Submitted, REPORTS_PUBLIC, lane)
+
+
+def arrival(report: dict[str, Any], lane: Lane = Lane.PUBLIC) -> Arrival:
+    record = Record("reports.public.v1", 0, 7, AT, b"k", written(report), ())
+    return arrival_of(record, Submitted, REPORTS_PUBLIC, lane)
 
 
 def verdicts(came: Arrival, attestation: Attestation | None, refused: AttestationRefused | None) -> Verdict:
@@ -122,19 +133,43 @@ def test_the_bytes_are_those_of_the_contracts_models(
     assert event.id == event_id
     assert (event.causationid, event.correlationid) == (came.submitted.id, came.report.report_id)
     assert (event.subject, event.time) == (str(came.report.report_id), verdict.received_at)
-    assert event.data.report == came.report
+    assert event.data.report == Submitted.model_validate_json(written(report)).data
     assert (event.data.digest, event.data.lane, event.data.received_at) == (came.digest, lane, verdict.received_at)
     assert event.data.attestation == verdict.attestation
     silent = verdict.refused is None and (attestation is None or attestation.standing is Standing.GOOD)
     assert (event.data.note is None) == silent
 
 
-@given(REPORTS)
-def test_the_digest_is_of_the_data_in_canonical_form(report: dict[str, Any]) -> None:
-    """The digest is SHA-256 of the report's dump with sorted names: an upgrade must not tell a report from itself."""
-    came = arrival(report)
-    dumped = came.report.model_dump(mode="json", exclude_none=True)
-    assert came.digest == hashlib.sha256(orjson.dumps(dumped, option=orjson.OPT_SORT_KEYS)).hexdigest()
+@given(REPORTS, st.sampled_from([k.value for k in FLAGGED_KINDS]))
+def test_a_report_is_written_as_its_model_writes_it(report: dict[str, Any], kind: str) -> None:
+    """Read by the double or by the model, on either lane, a report's JSON is its model's and the digest is of that."""
+    flagged = report | {"source": {"kind": kind, "id": "s_1"}, "explanation": "e", "legal_ground": "g"}
+    for model, topic, given_report in (
+        (Submitted, REPORTS_PUBLIC, report),
+        (FlaggedSubmitted, REPORTS_FLAGGED, flagged),
+    ):
+        value = written(given_report)
+        came = arrival_of(Record(topic.name, 0, 7, AT, b"k", value, ()), model, topic, Lane.PUBLIC)
+        read = model.model_validate_json(value).data
+        assert came.written == event_bytes(read)
+        canonical = orjson.dumps(read.model_dump(mode="json", exclude_none=True), option=orjson.OPT_SORT_KEYS)
+        assert came.digest == hashlib.sha256(canonical).hexdigest()
+
+
+@pytest.mark.parametrize("time", ["2026-11-23T05:00:00Z", "2026-11-23T13:00:00+08:00"])
+def test_what_the_double_leaves_to_the_model_is_read(time: str) -> None:
+    """A report with an extension of its sender's, or a time with a zone, is read all the same, and by its time."""
+    value = written(REPORT | {"occurred_at": time}).replace(b'"specversion"', b'"traceid":"x","specversion"')
+    late = Record("reports.public.v1", 0, 7, AT - timedelta(hours=5), b"k", value, ())
+    with pytest.raises(Refused, match="occurred_at"):
+        arrival_of(late, Submitted, REPORTS_PUBLIC, Lane.PUBLIC)
+    assert arrival_of(late._replace(at=AT), Submitted, REPORTS_PUBLIC, Lane.PUBLIC).digest == arrival(REPORT).digest
+
+
+def test_the_double_reads_the_usual_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report as platforms send it is not validated twice: the model is not asked."""
+    monkeypatch.setattr(consume, "decode_event", None)
+    assert arrival(REPORT).report.reporter == "u_1"
 
 
 def test_the_same_report_in_other_words_is_the_same_event() -> None:
