@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, NoError, TopicAuthorizationFailedError
 from aiokafka.errors import for_code as error_for_code
 
 from services.runtime import kafkawire as wire
@@ -113,7 +113,11 @@ async def look(settings: Settings, topics: Sequence[str]) -> Seen:
         )
         for error, name, _, partitions, bits in told.topics
     }
-    return Seen(seen, Operation.READ in _operations(groups.groups[0][-1]))
+    ((group_error, *_, operations),) = groups.groups
+    # A broker that has just begun to keep groups says neither yes nor no yet.
+    if error_for_code(group_error) not in {NoError, GroupAuthorizationFailedError}:
+        raise BrokerAway from error_for_code(group_error)
+    return Seen(seen, Operation.READ in _operations(operations))
 
 
 def _operations(bits: int) -> frozenset[Operation]:
