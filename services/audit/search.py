@@ -6,9 +6,12 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from schemas.text import Code, Identifier, Name, Timestamp
+from services.audit.disclosure import FAMILIES
+from services.audit.leaf import UNREADABLE
 
 MOST_ENTRIES: Final = 1_000
 _USUAL_ENTRIES: Final = 100
@@ -18,12 +21,30 @@ _BESIDE: Final = ("type", "time", "actor", "report_id", "case_id", "content_id",
 _FORM: Final = ("v", "detail")
 
 
+TYPES: Final = tuple(
+    sorted({kind for families in FAMILIES.values() for f in families for kind in f.types} | {UNREADABLE})
+)
+"""Every type that an entry may have."""
+
+
+def _known(kind: str) -> str:
+    # A misspelt type would find nothing, which reads like an answer.
+    if kind not in TYPES:
+        raise PydanticCustomError(
+            "entry_type", "no entry has this type; there are {types}", {"types": ", ".join(TYPES)}
+        )
+    return kind
+
+
+EntryType = Annotated[Code, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(TYPES)})]
+
+
 class Filters(BaseModel):
     """The query of a search: every filter that is given must fit; a misspelt one is refused, not passed over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: Code | None = None
+    type: EntryType | None = None
     report_id: UUID | None = Field(None, description="Entries of this report and of its cases.")
     case_id: UUID | None = None
     content_id: Identifier | None = None

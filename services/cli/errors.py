@@ -117,12 +117,14 @@ class PreparationFailed(StackError):
 
 
 class NotReady(StackError):
-    """A service did not become ready in time, or ended again and again."""
+    """A service did not become ready in time, or ended again and again; `said` is its own last sentence, if any."""
 
-    def __init__(self, name: str, what: str, log: Path) -> None:
+    def __init__(self, name: str, what: str, log: Path, said: str = "") -> None:
         self.name = name
         self.log = log
-        super().__init__(f"The service process {name} {what}; the last lines of {log} say why.")
+        self.said = said
+        why = f": {said}; see {log}" if said else f"; the last lines of {log} say why"
+        super().__init__(f"The service process {name} {what}{why}.")
 
 
 class AlreadyRunning(StackError):

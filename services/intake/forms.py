@@ -4,10 +4,11 @@ from typing import Annotated, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.envelope import Contract
+from schemas.report import FlaggedStatement
 from schemas.text import WHOLE, Code, Name, Region, Text, Timestamp
 from schemas.vocabulary import FLAGGED_KINDS, Category, Lane, SourceKind, SourceStatus, Standing
 from services.intake.keys import KeyUnusable, base64url, public_bytes
@@ -84,6 +85,18 @@ class NewAttester(Contract):
         if self.name == OWN_NAME:
             raise PydanticCustomError("name_reserved", "the name intake is intake's own; choose another")
         return self
+
+
+class FlaggedReport(FlaggedStatement):
+    """What a flagged source says over HTTP, where ground and explanation say something."""
+
+    @field_validator("legal_ground", "explanation")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        # Here and not in the contract: what is on the topic already must stay readable.
+        if not value.strip():
+            raise PydanticCustomError("blank", "spaces alone say nothing")
+        return value
 
 
 OWN_NAME = "intake"

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.report import FlaggedStatement, Report
+from schemas.report import Report
 from schemas.text import Code
 from schemas.vocabulary import Lane, SourceStatus, Standing
 from services.intake.announce import Announcement
@@ -17,6 +17,7 @@ from services.intake.forms import (
     AttesterChange,
     AttesterPage,
     AttesterShown,
+    FlaggedReport,
     NewAttester,
     NewKey,
     NewSource,
@@ -138,7 +139,7 @@ async def take_report(
 async def take_flagged_report(
     intake: Intake,
     caller: Annotated[SignedCaller | AccountCaller, Depends(_reporter)],
-    statement: Annotated[FlaggedStatement, body(FlaggedStatement)],
+    statement: Annotated[FlaggedReport, body(FlaggedReport)],
     call: Calling,
     named_source: NamedSource = None,
 ) -> Accepted:

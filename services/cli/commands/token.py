@@ -8,7 +8,7 @@ from services.cli.commands.staff import staff_file
 from services.cli.errors import CliError
 from services.cli.options import data_directory, data_option, json_option
 from services.cli.stack.directory import DataDirectory
-from services.runtime.issuer import LIFETIME, LocalIssuer, StaffRefused
+from services.runtime.issuer import LIFETIME, LocalIssuer, NoSuchAccount, StaffRefused
 from services.runtime.settings import Settings
 
 
@@ -22,6 +22,11 @@ def command(name: str, data: Path | None, *, as_json: bool) -> None:
 
     try:
         account = staff_file(data).get(name)
+    except NoSuchAccount as unknown:
+        here = f" --data {data}" if data is not None else ""
+        raise CliError(
+            f"There is no account {name}; make it with `jubao staff add {name} --role ROLE{here}`."
+        ) from unknown
     except StaffRefused as refused:
         raise CliError(str(refused)) from refused
     directory = DataDirectory.of(data_directory(data))

@@ -1,5 +1,6 @@
 """`jubao up`: starts the embedded stack, in the foreground or detached."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +9,10 @@ import click
 
 from services.cli.errors import AlreadyRunning, CliError, StackError
 from services.cli.options import data_option, json_option
-from services.cli.output import emit, say_on_terminal, status
+from services.cli.output import emit, say, say_on_terminal, status
 from services.cli.stack.detach import Failed, start_detached
 from services.cli.stack.directory import DataDirectory, InUse
+from services.cli.stack.ignored import ignored_settings
 from services.cli.stack.plan import Wanted, check_addresses, check_port, plan_of
 from services.cli.stack.state import Phase, StackState, read_state
 from services.cli.stack.supervisor import READY_SECONDS, Supervisor
@@ -51,6 +53,8 @@ def command(
     directory.make()
     if directory.is_held():
         _show(_running_answer(directory, wanted, port=port, detach=detach), as_json=as_json)
+        if ignored := ignored_settings(read_state(directory), os.environ):
+            say(f"It was started without {', '.join(ignored)} as set here; `jubao down`, then `jubao up`, heeds it.")
         return
     check_port(wanted)
     if not detach:

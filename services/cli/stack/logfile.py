@@ -41,3 +41,9 @@ def log_tail(path: Path) -> bytes:
             return log.read()
     except FileNotFoundError:
         return b""
+
+
+def last_sentence(path: Path) -> str:
+    """What a child said last in words, without the full stop: a refused start is one sentence, log lines are JSON."""
+    lines = log_tail(path).decode(errors="replace").splitlines()
+    return next((line.rstrip(" .") for line in reversed(lines) if line.strip() and not line.startswith("{")), "")

@@ -13,7 +13,7 @@ from services.cli.errors import DiskFull, EngineFailed, NotReady, StackError, ex
 from services.cli.stack.child import Child, Slot
 from services.cli.stack.directory import DataDirectory
 from services.cli.stack.leftovers import stop_leftovers
-from services.cli.stack.logfile import rotate
+from services.cli.stack.logfile import last_sentence, rotate
 from services.cli.stack.prepare import STEP_SECONDS, Step, preparation_failure
 from services.cli.stack.probe import answers_ok
 from services.cli.stack.process import Engine, end_all, failure, spawn, stop
@@ -193,7 +193,7 @@ class Supervisor:
             for child, probe in missing:
                 log = child.slot.launch.log
                 if child.exits >= _MOST_EXITS_WHILE_STARTING:
-                    raise NotReady(child.name, f"ended {child.exits} times while starting", log)
+                    raise NotReady(child.name, f"ended {child.exits} times while starting", log, last_sentence(log))
                 if time.monotonic() > deadline:
                     raise NotReady(child.name, f"was not ready ({probe}) in {self._plan.ready_seconds:.0f} s", log)
             self._pause(_POLL_SECONDS)
