@@ -18,7 +18,7 @@ _WIDE, _HIGH = 8.0, 3.2
 
 
 def rates(path: Path, measured: Mapping[str, Sequence[float]]) -> None:
-    """Reports a second of each contestant: a bar for the median, a dot for each turn; a logarithmic axis."""
+    """Reports a second of each contestant: a bar for the median, a dot for each turn."""
     figure, axes = plt.subplots(figsize=(_WIDE, _HIGH), layout="constrained")
     for place, (name, values) in enumerate(measured.items()):
         median = sorted(values)[len(values) // 2]
@@ -27,9 +27,8 @@ def rates(path: Path, measured: Mapping[str, Sequence[float]]) -> None:
         axes.annotate(f" {median:,.0f}", (max(values), place), va="center")
     axes.set_yticks(range(len(measured)), list(measured))
     axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlim(right=axes.get_xlim()[1] * 2)
-    axes.set_xlabel("reports a second (logarithmic)")
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.1)
+    axes.set_xlabel("reports a second")
     _keep(figure, path)
 
 
@@ -37,7 +36,7 @@ def costs(path: Path, profile: Profile) -> None:
     """Processor time a report by process, each split into what it was spent on."""
     kinds = list(dict.fromkeys(kind for shares in profile.values() for kind in shares))
     colours = [plt.get_cmap("tab20")(number % 20) for number in range(len(kinds))]
-    figure, axes = plt.subplots(figsize=(_WIDE, _HIGH + 0.2 * len(profile)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(_WIDE, _HIGH + 0.25 * len(profile)), layout="constrained")
     for place, shares in enumerate(profile.values()):
         begin = 0.0
         for kind, spent_ms in shares.items():
@@ -47,7 +46,7 @@ def costs(path: Path, profile: Profile) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("microseconds of processor time a report")
     patches = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
-    axes.legend(patches, kinds, fontsize="small", ncols=2, frameon=False, loc="lower right")
+    figure.legend(patches, kinds, fontsize="small", ncols=4, frameon=False, loc="outside lower center")
     _keep(figure, path)
 
 

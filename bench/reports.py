@@ -77,12 +77,12 @@ def _item(random: Random) -> _Item:
 def _written(random: Random, chosen: list[_Item]) -> Iterator[Submission]:
     for item in chosen:
         event = _event(random, item)
-        room = random.randrange(LEAST_BYTES, MOST_BYTES + 1) - len(orjson.dumps(event))
         # People write nothing, a word or a whole story: it is what makes one record longer than another.
         if random.random() < _EXPLAINED:
             explanation = random.choice(item.texts.explanations).format(**item.words)
-            more = f"，{explanation}" * (max(room, 0) // len(explanation.encode()))
-            event["data"]["explanation"] = explanation + more
+            event["data"]["explanation"] = explanation
+            room = random.randrange(LEAST_BYTES, MOST_BYTES + 1) - len(orjson.dumps(event))
+            event["data"]["explanation"] += f"，{explanation}" * (max(room, 0) // len(f"，{explanation}".encode()))
         yield Submission(item.content["id"].encode(), orjson.dumps(event))
 
 
