@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from schemas.envelope import CONTENT_TYPE
 from schemas.source import (
     ATTESTER_CHANGED,
     SOURCE_CHANGED,
@@ -34,6 +35,7 @@ from services.runtime.identity import new_id
 from services.runtime.outbox import Message, enqueue, event_bytes
 
 _EVENT_SOURCE: Final = "intake"
+_HEADERS: Final = (("content-type", CONTENT_TYPE.encode()),)
 _LOOK_SECONDS: Final = 0.05
 _MOST_LOOKS: Final = 100
 # A source's event holds all its keys, revoked ones too.
@@ -210,7 +212,9 @@ async def tell_attester(connection: Connection, row: AttesterRow, change: Change
             verdicts=row.verdicts,
         ),
     )
-    await enqueue(connection, [Message(SOURCES.name, row.key_id.encode(), event_bytes(event), event.id, None)])
+    await enqueue(
+        connection, [Message(SOURCES.name, row.key_id.encode(), event_bytes(event), event.id, None, _HEADERS)]
+    )
     return event.id
 
 
@@ -241,7 +245,7 @@ async def _tell(connection: Connection, registered: Registered, change: Change, 
         ),
     )
     key = str(source.source_id).encode()
-    await enqueue(connection, [Message(SOURCES.name, key, event_bytes(event), event.id, None)])
+    await enqueue(connection, [Message(SOURCES.name, key, event_bytes(event), event.id, None, _HEADERS)])
     return event.id
 
 
