@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.conn import create_conn
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, NoError, TopicAuthorizationFailedError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from aiokafka.errors import for_code as error_for_code
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 
 from services.runtime import kafkawire as wire
 from services.runtime.kafkalogin import credentials
@@ -23,6 +24,7 @@ _ITERATIONS = 8_192
 _SALT_BYTES = 16
 _ALLOW, _ANY, _LITERAL, _PREFIXED = 3, 1, 3, 4
 _ANSWER_MILLISECONDS = 5_000
+_OF_GROUP = 0
 # Errors by Kafka's numbers: the password, the mechanism, or the broker's state of being asked too early.
 _REFUSALS = {"SaslAuthenticationFailed", "UnsupportedSaslMechanismError", "AuthenticationFailedError"}
 
@@ -102,7 +104,8 @@ async def look(settings: Settings, topics: Sequence[str]) -> Seen:
     try:
         told = await connection.send(wire.Request(wire.Metadata, list(topics), False, False, True))  # noqa: FBT003
         group = group_prefix(settings.kafka_user)
-        groups = await connection.send(wire.Request(wire.Groups, [group], True))  # noqa: FBT003
+        # Any broker knows who may use a group; what one may do with it is known to the group's own broker alone.
+        coordinator = await connection.send(FindCoordinatorRequest(group, _OF_GROUP))
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerAway from error
     finally:
@@ -113,11 +116,7 @@ async def look(settings: Settings, topics: Sequence[str]) -> Seen:
         )
         for error, name, _, partitions, bits in told.topics
     }
-    ((group_error, *_, operations),) = groups.groups
-    # A broker that has just begun to keep groups says neither yes nor no yet.
-    if error_for_code(group_error) not in {NoError, GroupAuthorizationFailedError}:
-        raise BrokerAway from error_for_code(group_error)
-    return Seen(seen, Operation.READ in _operations(operations))
+    return Seen(seen, error_for_code(coordinator.error_code) is not GroupAuthorizationFailedError)
 
 
 def _operations(bits: int) -> frozenset[Operation]:

@@ -102,35 +102,6 @@ class Metadata(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _GroupsAnswer(Response):  # type: ignore[misc]
-    API_KEY = 15
-    API_VERSION = 3
-    SCHEMA = Schema(
-        ("throttle_ms", Int32),
-        (
-            "groups",
-            Array(
-                ("error", Int16),
-                ("group", _TEXT),
-                ("state", _TEXT),
-                ("protocol_type", _TEXT),
-                ("protocol", _TEXT),
-                ("members", Array(("id", _TEXT), ("client", _TEXT), ("host", _TEXT), ("meta", _TEXT), ("held", _TEXT))),
-                ("operations", Int32),
-            ),
-        ),
-    )
-
-
-class Groups(RequestStruct):  # type: ignore[misc]
-    """(groups, operations): of groups that have no members, what we may do with them."""
-
-    API_KEY = 15
-    API_VERSION = 3
-    RESPONSE_TYPE = _GroupsAnswer
-    SCHEMA = Schema(("groups", Array(_TEXT)), ("operations", Boolean))
-
-
 class _RightsAnswer(Response):  # type: ignore[misc]
     API_KEY = 29
     API_VERSION = 1

@@ -19,7 +19,6 @@ from services.runtime.logs import logger
 from services.runtime.migrate import known_versions
 from services.runtime.problems import BrokerAway, DatabaseAway
 from services.runtime.process import StartRefused
-from services.runtime.rights import Operation
 from services.runtime.secretfiles import SecretUnusable, check_all
 from services.runtime.settings import KafkaSecurity, Settings
 
@@ -157,8 +156,8 @@ def _reads(services: Sequence[str]) -> bool:
 
 
 def _check_topic(settings: Settings, topic: Topic, services: Sequence[str], seen: access.TopicSeen | None) -> None:
-    wants = {Operation.WRITE: topic.producers, Operation.READ: topic.consumers}
-    needed = {operation for operation, parts in wants.items() if set(parts) & set(services)}
+    held = (right for service in services for right in rights.rights_of(service))
+    needed = {right.operation for right in held if right.kind is rights.Kind.TOPIC and right.name == topic.name}
     if seen is None or seen.hidden:
         raise StartRefused(_right_missing(settings, f"see the topic {topic.name}"))
     if seen.partitions == 0:
