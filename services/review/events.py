@@ -18,6 +18,7 @@ from schemas.decision import MADE, REPORTS_A_PART, AnsweredReport, Finding
 from schemas.envelope import CONTENT_TYPE, derived_id, parts_of
 from schemas.topics import ACTIVITY, CASES, DECISIONS
 from schemas.vocabulary import AlertCode, CaseKind, CaseState, PriorityClass
+from services.review.joining import OpenCase, Step
 from services.review.overload import Load
 from services.runtime.outbox import Message, event_bytes
 from services.runtime.trace import HEADER, continued
@@ -26,6 +27,7 @@ SOURCE = "review"
 
 _KIND = CaseKind.REPORT.value
 _TYPES = {change: change.event_type for change in CaseChange}
+_JOINED = CaseChange.JOINED.event_type
 _CONTENT_TYPE = CONTENT_TYPE.encode()
 _LABELS = tuple(priority.label for priority in PriorityClass)
 
@@ -85,6 +87,36 @@ def change_id(case_id: UUID, change: CaseChange, version: int) -> UUID:
     return derived_id(case_id, change.value, str(version))
 
 
+def change_of(case: OpenCase, step: Step, at: datetime, cut_to: tuple[int, datetime] | None = None) -> Change:
+    """What a report did to its case; `cut_to` is the fence and the new end of a lease that ends early for it."""
+    arrival, lifted = step.arrival, step.change is CaseChange.LIFTED
+    told = step.change is not CaseChange.JOINED
+    fence, expires_at = cut_to if cut_to and lifted and step.standing.priority == 0 else (None, None)
+    return Change(
+        case_id=case.case_id,
+        content_id=case.content_id,
+        version=step.version,
+        at=at,
+        actor=arrival.actor,
+        change=step.change,
+        from_state=None if step.change is CaseChange.OPENED else case.state,
+        to_state=case.state,
+        why="better_class" if lifted else arrival.rule,
+        priority=step.standing.priority,
+        queue=step.standing.lead.queue,
+        due_at=step.standing.rank.due_at,
+        report_count=step.report_count,
+        event_id=step.event_id,
+        cause_id=arrival.event_id,
+        report_id=arrival.report_id,
+        ruling=arrival.ruling if told else None,
+        fence=fence,
+        expires_at=expires_at,
+        previous_case_id=case.previous_case_id if step.change is CaseChange.OPENED else None,
+        trace=arrival.trace,
+    )
+
+
 def case_message(change: Change) -> Message:
     """The record of a change, for `cases.v1`."""
     case_id, at = str(change.case_id), _text(change.at)
@@ -128,6 +160,41 @@ def case_message(change: Change) -> Message:
         event["correlationid"] = change.report_id
     headers = _headers(change.trace)
     return Message(CASES.name, case_id.encode(), _written(event), change.event_id, change.cause_id, headers)
+
+
+def join_message(case: OpenCase, step: Step, at: datetime) -> Message:
+    """What `case_message` makes of a plain join, without the way through `Change`: batches mostly consist of them."""
+    case_id, moment, arrival, standing = str(case.case_id), _text(at), step.arrival, step.standing
+    data = {
+        "case_id": case_id,
+        "kind": _KIND,
+        "version": step.version,
+        "content_id": case.content_id,
+        "at": moment,
+        "actor": arrival.actor,
+        "from_state": case.state,
+        "to_state": case.state,
+        "why": arrival.rule,
+        "class": _LABELS[standing.lead.priority],
+        "queue": standing.lead.queue,
+        "due_at": _text(standing.rank.due_at),
+        "report_count": step.report_count,
+        "report_id": arrival.report_id,
+    }
+    event = {
+        "specversion": "1.0",
+        "id": step.event_id,
+        "source": SOURCE,
+        "type": _JOINED,
+        "time": moment,
+        "subject": case_id,
+        "datacontenttype": "application/json",
+        "causationid": arrival.event_id,
+        "data": data,
+        "correlationid": arrival.report_id,
+    }
+    headers = _headers(arrival.trace)
+    return Message(CASES.name, case_id.encode(), _written(event), step.event_id, arrival.event_id, headers)
 
 
 def decision_messages(

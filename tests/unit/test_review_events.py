@@ -10,7 +10,17 @@ from schemas.activity import AlertRaised
 from schemas.case import CaseChange, CaseEvent
 from schemas.decision import REPORTS_A_PART, AnsweredReport, DecisionMade, Finding
 from schemas.vocabulary import Action, AlertCode, CaseState, SourceKind
-from services.review.events import Change, Made, alarm, case_message, decision_messages, late_messages
+from services.review.events import (
+    Change,
+    Made,
+    alarm,
+    case_message,
+    change_of,
+    decision_messages,
+    join_message,
+    late_messages,
+)
+from services.review.joining import Arrival, new_case
 from services.review.overload import Load
 from services.runtime.outbox import event_bytes
 
@@ -78,6 +88,25 @@ def test_a_change_is_written_as_the_model_writes_it(change: Change) -> None:
     assert (event.id, event.causationid, event.correlationid) == (change.event_id, change.cause_id, change.report_id)
     assert event.type == change.change.event_type
     assert message.key == str(change.case_id).encode()
+
+
+@pytest.mark.parametrize("trace", [None, MADE.trace])
+def test_a_plain_join_is_told_as_every_change_is(trace: bytes | None) -> None:
+    """The short way of joins makes the very record that the common way makes, but for the span of its trace."""
+    report = Arrival(
+        report_id=UUID(int=21), event_id=UUID(int=22), content_id='v_"七"', digest=b"d" * 32, attested=True, priority=2,
+        target_seconds=14_400, queue="general", received_at=AT, source_kind="police", source_id="s_1",
+        reporter=b"r" * 16, rule="rest", snapshot=None, data="{}", ruling=RULING, trace=trace,
+    )  # fmt: skip
+    case = new_case(report.content_id, None)
+    case.state = CaseState.CLAIMED
+    case.take(report)
+    case.take(report._replace(report_id=UUID(int=23), event_id=UUID(int=24), priority=4, queue="other"))
+    joined, usual = (join_message(case, case.steps[1], AT), case_message(change_of(case, case.steps[1], AT)))
+    assert orjson.loads(joined.value) == orjson.loads(usual.value)
+    assert joined._replace(value=b"", headers=()) == usual._replace(value=b"", headers=())
+    assert dict(joined.headers).keys() == dict(usual.headers).keys()
+    CaseEvent.model_validate_json(joined.value)
 
 
 @pytest.mark.parametrize("count", [1, REPORTS_A_PART, REPORTS_A_PART + 1, 3 * REPORTS_A_PART])

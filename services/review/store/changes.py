@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.case import CaseChange
 from services.review.events import Change, case_message
+from services.runtime.bulk import copy_rows
 from services.runtime.database import sqlstate
 from services.runtime.outbox import enqueue
 
@@ -24,17 +25,6 @@ INDEXED = text("SET LOCAL enable_seqscan = off")
 
 # The database's clock, read after the locks were had: now() would be the transaction's start.
 CLOCK = text("SELECT clock_timestamp()")
-
-# Rows of history for changes of state, class or lease.
-ADD_HISTORY = text("""
-INSERT INTO history (case_id, version, at, actor, change, from_state, to_state, class, queue, why, fence, expires_at,
-                     report_id, event_id)
-SELECT * FROM unnest(
-    CAST(:case_id AS uuid[]), CAST(:version AS integer[]), CAST(:at AS timestamptz[]), CAST(:actor AS text[]),
-    CAST(:change AS text[]), CAST(:from_state AS text[]), CAST(:to_state AS text[]), CAST(:class AS smallint[]),
-    CAST(:queue AS text[]), CAST(:why AS text[]), CAST(:fence AS integer[]), CAST(:expires_at AS timestamptz[]),
-    CAST(:report_id AS uuid[]), CAST(:event_id AS uuid[]))
-""")
 
 # Puts cases into the ready queue, or moves them in it, as their rows say.
 PUT_READY = text("""
@@ -55,6 +45,11 @@ SELECT * FROM unnest(CAST(:queue AS text[]), CAST(:class AS smallint[]), CAST(:t
 ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING
 """)
+
+_HISTORY = (
+    "case_id", "version", "at", "actor", "change", "from_state", "to_state", "class", "queue", "why", "fence",
+    "expires_at", "report_id", "event_id",
+)  # fmt: skip
 
 # A plain join or an answer to a late report changes nothing that its case's history tells; it is an event only.
 _UNIQUE_VIOLATION = "23505"
@@ -92,29 +87,35 @@ async def clock(connection: AsyncConnection) -> datetime:
 
 async def record(connection: AsyncConnection, changes: Sequence[Change]) -> None:
     """Writes the history and the events of changes, in the order given."""
-    told = [change for change in changes if change.change not in _WITHOUT_HISTORY]
-    if told:
-        await connection.execute(
-            ADD_HISTORY,
-            {
-                "case_id": [c.case_id for c in told],
-                "version": [c.version for c in told],
-                "at": [c.at for c in told],
-                "actor": [c.actor for c in told],
-                "change": [c.change.value for c in told],
-                "from_state": [c.from_state and c.from_state.value for c in told],
-                "to_state": [c.to_state.value for c in told],
-                "class": [c.priority for c in told],
-                "queue": [c.queue for c in told],
-                "why": [c.why for c in told],
-                "fence": [c.fence for c in told],
-                "expires_at": [c.expires_at for c in told],
-                "report_id": [c.report_id for c in told],
-                "event_id": [c.event_id for c in told],
-            },
-        )
+    await add_history(connection, changes)
     # The decision itself is on decisions.v1.
     await enqueue(connection, [case_message(change) for change in changes if change.change is not CaseChange.DECIDED])
+
+
+async def add_history(connection: AsyncConnection, changes: Sequence[Change]) -> None:
+    """Writes rows of history for changes of state, class or lease."""
+    rows = [_row(change) for change in changes if change.change not in _WITHOUT_HISTORY]
+    if rows:
+        await copy_rows(connection, "history", _HISTORY, rows)
+
+
+def _row(change: Change) -> tuple[object, ...]:
+    return (
+        change.case_id,
+        change.version,
+        change.at,
+        change.actor,
+        change.change,
+        change.from_state,
+        change.to_state,
+        change.priority,
+        change.queue,
+        change.why,
+        change.fence,
+        change.expires_at,
+        change.report_id,
+        change.event_id,
+    )
 
 
 async def put_ready(connection: AsyncConnection, case_ids: Sequence[UUID]) -> None:

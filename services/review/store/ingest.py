@@ -15,14 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schemas.case import CaseChange
 from schemas.envelope import derived_id
 from schemas.vocabulary import CaseState
-from services.review.events import Change
-from services.review.joining import Arrival, Known, OpenCase, Plan, Step, planned, sift
+from services.review.events import Change, case_message, change_of, join_message
+from services.review.joining import Arrival, Known, OpenCase, Plan, planned, sift
 from services.review.leasing import Terms
-from services.review.store.changes import clock, keep_to_indexes, overtaken, put_heads, put_ready, record
+from services.review.store.changes import add_history, clock, keep_to_indexes, overtaken, put_heads, put_ready
 from services.review.store.late import answer_late, lock_decided
 from services.review.store.leases import cut_leases
 from services.review.store.standings import add_joins, last_decided, lock_open, open_cases
 from services.runtime.bulk import copy_rows
+from services.runtime.outbox import Message, enqueue
 
 # Report ids that were here before.
 KNOWN = text("""
@@ -117,8 +118,26 @@ async def _write(
     await put_heads(connection, ((c.now.lead.queue, c.now.priority, c.now.rank.target_seconds) for c in moved))
     held = [case.case_id for case in old if case.becomes_immediate and case.state is CaseState.CLAIMED]
     ends = await cut_leases(connection, held, at, terms)
-    await record(connection, [_change(case, step, at, ends.get(case.case_id)) for case in cases for step in case.steps])
+    await _tell(connection, cases, at, ends)
     await answer_late(connection, past, late=plan.late, replaced=replaced, reporters=reporters, at=at)
+
+
+async def _tell(
+    connection: AsyncConnection, cases: Sequence[OpenCase], at: datetime, ends: Mapping[UUID, tuple[int, datetime]]
+) -> None:
+    """Writes history and events, each case's in the order of its versions."""
+    told: list[Change] = []
+    messages: list[Message] = []
+    for case in cases:
+        for step in case.steps:
+            if step.change is CaseChange.JOINED:
+                messages.append(join_message(case, step, at))
+                continue
+            change = change_of(case, step, at, ends.get(case.case_id))
+            told.append(change)
+            messages.append(case_message(change))
+    await add_history(connection, told)
+    await enqueue(connection, messages)
 
 
 async def _new_reporters(connection: AsyncConnection, comers: Collection[tuple[UUID, bytes]]) -> Counter[UUID]:
@@ -192,32 +211,3 @@ def _row(arrival: Arrival, case_id: UUID, *, late: bool) -> _Row:
 
 def _id_number(row: _Row) -> int:
     return row[0].int
-
-
-def _change(case: OpenCase, step: Step, at: datetime, cut_to: tuple[int, datetime] | None) -> Change:
-    arrival, lifted = step.arrival, step.change is CaseChange.LIFTED
-    told = step.change is not CaseChange.JOINED
-    fence, expires_at = cut_to if cut_to and lifted and step.standing.priority == 0 else (None, None)
-    return Change(
-        case_id=case.case_id,
-        content_id=case.content_id,
-        version=step.version,
-        at=at,
-        actor=arrival.actor,
-        change=step.change,
-        from_state=None if step.change is CaseChange.OPENED else case.state,
-        to_state=case.state,
-        why="better_class" if lifted else arrival.rule,
-        priority=step.standing.priority,
-        queue=step.standing.lead.queue,
-        due_at=step.standing.rank.due_at,
-        report_count=step.report_count,
-        event_id=step.event_id,
-        cause_id=arrival.event_id,
-        report_id=arrival.report_id,
-        ruling=arrival.ruling if told else None,
-        fence=fence,
-        expires_at=expires_at,
-        previous_case_id=case.previous_case_id if step.change is CaseChange.OPENED else None,
-        trace=arrival.trace,
-    )
