@@ -105,7 +105,7 @@ def settle() -> None:
     """Spares the garbage collector what start-up made, and the search through a batch while it is being worked on.
 
     A batch of two thousand events is some hundred thousand objects that live together and die together. With Python's
-    default of a search every 700 objects they are gone over again and again, at half of all the CPU a batch costs.
+    default of a search every 700 objects they are gone over again and again, at a third of all the CPU a batch costs.
     """
     gc.collect()
     gc.freeze()
