@@ -28,8 +28,9 @@ Reports about content, on their way to a decision, as events on Apache Kafka. Ea
 Jubao does: what it *receives* a partner may send, where the topic's `x-producers` name other producers or attesters;
 what it *sends* a partner may read, where `x-consumers` name the platform. The other topics are between the services.
 
-Records are CloudEvents 1.0 in structured JSON. Time on every topic is the broker's (`LogAppendTime`). A record that
-does not fit goes once, whole, to the dead-letter topic that `x-dead-letters` names; its neighbours go through.
+Records are CloudEvents 1.0 in structured JSON; those that Jubao writes are compressed with LZ4. Time on every topic is
+the broker's (`LogAppendTime`). A record that does not fit goes once, whole, to the dead-letter topic that
+`x-dead-letters` names; its neighbours go through.
 How to send a report, step by step: docs/producers.md."""
 
 
@@ -102,7 +103,7 @@ def _channel(topic: Topic, components: dict[str, Any]) -> dict[str, Any]:
         "x-key": topic.key,
         "x-producers": list(topic.producers),
         "x-consumers": list(topic.consumers),
-        "x-dead-letters": {"topic": topic.dead, "by": topic.keeper},
+        **({"x-dead-letters": {"topic": topic.dead, "by": topic.keeper}} if topic.dead else {}),
         "x-most-value-bytes": topic.max_value_bytes,
     }
 
@@ -111,6 +112,8 @@ def _bindings(topic: Topic) -> dict[str, Any]:
     kept: dict[str, Any] = {"cleanup.policy": ["compact" if topic.compacted else "delete"]}
     if topic.retention is not None:
         kept["retention.ms"] = int(topic.retention.total_seconds() * 1000)
+    elif not topic.compacted:
+        kept["retention.ms"] = -1  # for ever
     kept["max.message.bytes"] = topic.max_record_bytes
     return {
         "kafka": {

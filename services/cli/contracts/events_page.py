@@ -20,7 +20,7 @@ change: [schemas/README.md]({UP}/{UP}/schemas/README.md#how-an-event-grows).
 
 A record's value is one CloudEvents 1.0 event in structured JSON, UTF-8: the envelope below, with `data` as the event's
 own. `data` refuses fields that it does not know; unknown attributes of the envelope pass and are not kept. A field that
-is not required may be absent or null. Headers hold the bytes of their text."""
+is not required may be absent or null. Headers hold the bytes of their text. Jubao compresses what it writes with LZ4."""
 _DEAD_ABOUT: Final = """\
 A record that does not fit goes once to the dead-letter topic of its topic, by the one service that keeps it: value, key
 and headers as they came, and these headers beside them. Its neighbours go through. An operator looks at it with
@@ -30,7 +30,7 @@ and headers as they came, and these headers beside them. Its neighbours go throu
 def events_page(document: Mapping[str, Any]) -> str:
     """The page."""
     components = document["components"]
-    live = {name: channel for name, channel in document["channels"].items() if "x-dead-letters" in channel}
+    live = {name: channel for name, channel in document["channels"].items() if not name.endswith(".dead")}
     reader = Fields(components["schemas"])
     return markdown.page(
         [
@@ -59,18 +59,23 @@ def _topics(channels: Mapping[str, Any]) -> str:
 
 def _topic(name: str, channel: Mapping[str, Any]) -> tuple[str, ...]:
     kafka = channel["bindings"]["kafka"]
-    milliseconds = kafka["topicConfiguration"].get("retention.ms")
-    dead = channel["x-dead-letters"]
+    dead = channel.get("x-dead-letters")
     return (
         f"`{name}`",
         channel["description"],
         ", ".join(f"[{_short(event)}](#{anchor(event)})" for event in _messages(channel)),
         channel["x-key"],
         str(kafka["partitions"]),
-        f"{timedelta(milliseconds=milliseconds).days} days" if milliseconds else "the newest of each key",
+        _kept(kafka["topicConfiguration"].get("retention.ms")),
         f"{channel['x-most-value-bytes'] // 1024} KiB",
-        f"`{dead['topic']}`, by {dead['by']}",
+        f"`{dead['topic']}`, by {dead['by']}" if dead else "none",
     )
+
+
+def _kept(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return "the newest of each key"
+    return "for ever" if milliseconds < 0 else f"{timedelta(milliseconds=milliseconds).days} days"
 
 
 def _operations(document: Mapping[str, Any]) -> str:
