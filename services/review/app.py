@@ -18,11 +18,16 @@ from services.runtime.web import application
 
 _SERVICE: Final = "review"
 
+# Events of a million ordinary reports are not sent by the process that police reports wait for, nor by the one that
+# answers reviewers, unless no other is there to do it.
+_HTTP_RESERVE_SECONDS: Final = 2.0
+_FLAGGED_RESERVE_SECONDS: Final = 4.0
+
 
 def _http(process: Process) -> Unit:
     database, settings = process.database(_SERVICE), process.settings
     desk = Desk(database, Terms(settings.lease_seconds, settings.p0_lease_seconds))
-    workers = (process.relay(_SERVICE), Sweeper(database))
+    workers = (process.relay(_SERVICE, reserve_seconds=_HTTP_RESERVE_SECONDS), Sweeper(database))
     app = application(
         process,
         _SERVICE,
@@ -35,10 +40,10 @@ def _http(process: Process) -> Unit:
     return Unit(app, workers, publishes=(topics.CASES, topics.DECISIONS, topics.ACTIVITY))
 
 
-def _lane(stage: Callable[[Settings], Triages]) -> UnitMaker:
+def _lane(stage: Callable[[Settings], Triages], reserve_seconds: float) -> UnitMaker:
     def make(process: Process) -> Unit:
         consumer = BatchConsumer(process.settings, process.database(_SERVICE), stage(process.settings))
-        workers = (process.relay(_SERVICE), consumer)
+        workers = (process.relay(_SERVICE, reserve_seconds=reserve_seconds), consumer)
         return Unit(workers=workers, publishes=(topics.CASES, topics.DECISIONS))
 
     return make
@@ -46,6 +51,6 @@ def _lane(stage: Callable[[Settings], Triages]) -> UnitMaker:
 
 UNITS: Final[Mapping[str, UnitMaker]] = {
     "http": _http,
-    "flagged": _lane(consume.flagged),
-    "public": _lane(consume.public),
+    "flagged": _lane(consume.flagged, _FLAGGED_RESERVE_SECONDS),
+    "public": _lane(consume.public, 0.0),
 }

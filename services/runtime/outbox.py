@@ -143,11 +143,19 @@ def waves(events: Iterable[_Waiting]) -> list[list[_Waiting]]:
 
 
 class Relay(Background):
-    """Publishes a service's outbox, oldest first, for as long as it holds the service's relay lock."""
+    """Publishes a service's outbox, oldest first, for as long as it holds the service's relay lock.
 
-    def __init__(self, database: Database, publisher: Publisher) -> None:
+    Args:
+        database: the service's.
+        publisher: sends the events.
+        reserve_seconds: how much longer than others it stands by before it takes the lock: in a process that should
+            have its time for something else, as long as another can do it.
+    """
+
+    def __init__(self, database: Database, publisher: Publisher, reserve_seconds: float = 0.0) -> None:
         super().__init__(f"{database.service}.relay")
         self._database, self._publisher = database, publisher
+        self.reserve_seconds = reserve_seconds
         self._trouble = ""
 
     def health(self) -> Health:
@@ -157,12 +165,13 @@ class Relay(Background):
 
     async def _run(self) -> None:
         attempt = 0
+        await asyncio.sleep(self.reserve_seconds)
         while True:
             try:
                 async with self._database.session() as connection:
                     while not await self._lead(connection):
                         self._trouble, attempt = "", 0
-                        await asyncio.sleep(_STANDBY_SECONDS)
+                        await asyncio.sleep(_STANDBY_SECONDS + self.reserve_seconds)
                     pause = _BUSY_SECONDS
                     while True:
                         sent = await self._wave(connection)

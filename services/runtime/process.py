@@ -59,11 +59,18 @@ class Process:
             self._databases[service] = Database(self.settings, service)
         return self._databases[service]
 
-    def relay(self, service: str) -> Relay:
-        """The relay of a service's outbox; one in a process, however many of its units run here."""
+    def relay(self, service: str, *, reserve_seconds: float = 0.0) -> Relay:
+        """The relay of a service's outbox; one in a process, however many of its units run here.
+
+        Args:
+            service: whose outbox.
+            reserve_seconds: as `Relay`'s; of the units of a process the readiest counts.
+        """
         if service not in self._relays:
-            self._relays[service] = Relay(self.database(service), self.publisher)
-        return self._relays[service]
+            self._relays[service] = Relay(self.database(service), self.publisher, reserve_seconds)
+        relay = self._relays[service]
+        relay.reserve_seconds = min(relay.reserve_seconds, reserve_seconds)
+        return relay
 
     def dead_letters(self, service: str) -> DeadLetters:
         """The dead letters of a service."""

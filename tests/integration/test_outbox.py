@@ -164,3 +164,40 @@ async def test_no_effect_is_told_before_its_cause(
     found = {r.value: r for r in await told(settings, database, topic, len(chain))}
     times = [found[m.value].at for m in chain]
     assert times == sorted(times)
+
+
+async def test_a_relay_in_reserve_leaves_the_outbox_to_another(database: Database, topic: str) -> None:
+    """Of two relays the one that stands in reserve, though it began first, sends only after the other has ended."""
+    senders: list[str] = []
+
+    class Noted(Publisher):
+        name = ""
+
+        async def publish(
+            self, messages: Sequence[Message], *, patience_seconds: float | None = None
+        ) -> list[tuple[int, int]]:
+            assert patience_seconds is not None
+            senders.extend([self.name] * len(messages))
+            return [(0, n) for n in range(len(messages))]
+
+    async def tell(number: int) -> None:
+        async with database.begin() as connection:
+            await enqueue(connection, [message(topic, number)])
+        async with asyncio.timeout(30):
+            while await waiting(database):
+                await asyncio.sleep(0.05)
+
+    publishers = Noted(Settings()), Noted(Settings())
+    publishers[0].name, publishers[1].name = "reserve", "ready"
+    reserve, ready = Relay(database, publishers[0], reserve_seconds=1.5), Relay(database, publishers[1])
+    await reserve.start()
+    await ready.start()
+    try:
+        await tell(1)
+        await asyncio.sleep(2)
+        await tell(2)
+        await ready.stop()
+        await tell(3)
+    finally:
+        await reserve.stop()
+    assert senders == ["ready", "ready", "reserve"]
