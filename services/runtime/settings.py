@@ -2,11 +2,12 @@
 
 from enum import StrEnum
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -143,6 +144,13 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=3_600, description="How long a start waits for an engine that does not answer yet.")
     ] = 60
     stop_seconds: Annotated[float, Field(gt=0, le=120, description="How long a stop waits for the batch in hand.")] = 10
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for proxy in filter(None, map(str.strip, value.split(","))):
+            ip_network(proxy, strict=False)
+        return value
 
     @cached_property
     def call_base(self) -> str:
