@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from schemas.activity import AlertRaised, PolicyLoaded
 from schemas.case import CaseEvent
+from schemas.checkpoint import CheckpointMade
 from schemas.decision import DecisionMade
 from schemas.envelope import Event
 from schemas.outcome import OutcomeReached
@@ -24,6 +25,7 @@ _MODELS: tuple[type[Event[Any]], ...] = (
     PolicyLoaded,
     SourceChanged,
     AttesterChanged,
+    CheckpointMade,
 )
 
 

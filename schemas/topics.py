@@ -12,7 +12,8 @@ class Topic:
 
     `about` is its sentence for a reader of the contracts. `keeper` is the one consumer that puts a record which does
     not fit on the dead-letter topic; the other readers of the topic pass it by, so that it is dead once. A topic
-    without keeper has no dead-letter topic.
+    without keeper has no dead-letter topic. `retention` None keeps records for ever, of a compacted topic the newest of
+    each key. `read_back` says that its producers read what they wrote.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Topic:
     max_record_bytes: int = 1 * _MIB
     max_value_bytes: int = 512 * _KIB
     about: str = ""
+    read_back: bool = False
 
     @property
     def dead(self) -> str | None:
@@ -89,8 +91,15 @@ SOURCES = Topic(
     about="The flagged sources and the keys that may attest, each as it stands now.",
 )  # fmt: skip
 
+CHECKPOINTS = Topic(
+    "checkpoints.v1", ("jubao.log.checkpoint.v1",), "the log's name", ("audit",), ("platform",),
+    partitions=1, retention=None, read_back=True,
+    about="What the log vouches for: how many entries it has and the root over them, signed. It is no entry itself.",
+)  # fmt: skip
+
 TOPICS: tuple[Topic, ...] = (
     REPORTS_PUBLIC, REPORTS_FLAGGED, TRIAGE_PUBLIC, TRIAGE_FLAGGED, CASES, DECISIONS, OUTCOMES, ACTIVITY, SOURCES,
+    CHECKPOINTS,
 )  # fmt: skip
 
 # A dead letter keeps the record's bytes and headers whole and adds its own, so its topic takes a mebibyte more.

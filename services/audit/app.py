@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from services.audit.consume import Log
+from schemas.topics import CHECKPOINTS
 from services.audit.http import entries_router
+from services.audit.keeper import Keeper
 from services.audit.reading import LOGGED
-from services.audit.standing import Standing
 from services.audit.store import entries
 from services.audit.writer import OneWriter
-from services.runtime.batch import BatchConsumer
 from services.runtime.database import Connection
 from services.runtime.process import Process, Unit, UnitMaker
 from services.runtime.web import application
@@ -27,9 +26,8 @@ def _http(process: Process) -> Unit:
 
 
 def _consume(process: Process) -> Unit:
-    database = process.database(_SERVICE)
-    writer = OneWriter(database, lambda: BatchConsumer(process.settings, database, Log(Standing())))
-    return Unit(workers=(process.relay(_SERVICE), writer))
+    writer = OneWriter(process.database(_SERVICE), lambda: Keeper(process))
+    return Unit(workers=(process.relay(_SERVICE), writer), publishes=(CHECKPOINTS,))
 
 
 UNITS: Final[Mapping[str, UnitMaker]] = {"http": _http, "consume": _consume}

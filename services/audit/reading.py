@@ -7,13 +7,13 @@ from uuid import UUID
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from schemas.envelope import Event
-from schemas.topics import TOPICS, Topic
+from schemas.topics import CHECKPOINTS, TOPICS, Topic
 from services.audit.disclosure import FAMILIES, Family
 from services.audit.leaf import Leaf, Origin, Place, Unfit, derived_identity, leaf_of, unreadable
 from services.audit.twins import Twin, Unlike
 
 # Every topic but that of the log's own checkpoints: those vouch for entries and are none.
-LOGGED: Final = tuple(topic for topic in TOPICS if "audit" in topic.consumers)
+LOGGED: Final = tuple(topic for topic in TOPICS if topic is not CHECKPOINTS)
 # Anyone may produce to these, so an event's id alone does not say that a second record is the first one again.
 _OPEN_TOPICS: Final = frozenset(topic.name for topic in LOGGED if topic.name.startswith("reports."))
 

@@ -75,6 +75,8 @@ def _configs(topic: Topic, copies: int) -> dict[str, str]:
     }
     if topic.retention is not None:
         configs["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+    elif not topic.compacted:
+        configs["retention.ms"] = "-1"  # for ever: without a word the broker's own limit would hold
     return configs
 
 
@@ -90,16 +92,21 @@ async def create_topics(settings: Settings) -> list[TopicStanding]:
         copies = settings.topic_replication or min(_MOST_COPIES, len(brokers))
         present = set(await admin.list_topics())
         missing = [t for t in table if t.name not in present]
+        grown: list[NewTopic] = []
         new = [
             NewTopic(t.name, wanted_partitions(t, settings), copies, topic_configs=_configs(t, copies)) for t in missing
         ]
         if settings.topic_replication == 0:
-            new += [t for t in await _internal_topics(admin, brokers[0], copies) if t.name not in present]
+            internal = await _internal_topics(admin, brokers[0], copies)
+            new += [t for t in internal if t.name not in present]
+            grown = [t for t in internal if t.name in present]
         await _create(admin, new)
         if kept := [t for t in table if t.name in present]:
             await _mend(admin, kept, settings, copies)
-        if settings.topic_replication == 0:
-            await copying.raise_copies(admin, brokers, copies)
+        if settings.topic_replication == 0 and await copying.raise_copies(admin, brokers, copies):
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=t.topic_configs) for t in grown]
+            )
     return await _shown(settings)
 
 

@@ -42,6 +42,21 @@ CONNECTIONS_CUT = Counter(
     "crowded, body_unread or idle.",
     ["why"],
 )
+LOG_SIZE = Gauge("jubao_log_entries", "Entries of the log.", multiprocess_mode="livemostrecent")
+LOG_REFUSED = Gauge(
+    "jubao_log_refused",
+    "1 while nothing is written because the log is not the one that its checkpoints vouch for.",
+    multiprocess_mode="livemostrecent",
+)
+CHECKPOINTS = Counter("jubao_checkpoints_total", "Checkpoints signed and published.")
+CHECKPOINT_SECONDS = Histogram(
+    "jubao_checkpoint_seconds",
+    "Time from reading the log's head to its checkpoint being published, witnesses included.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+COSIGNATURES = Counter(
+    "jubao_cosignatures_total", "Checkpoints offered to a witness: given or lacking.", ["witness", "ended"]
+)
 
 
 def exposition() -> bytes:

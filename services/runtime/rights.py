@@ -61,6 +61,8 @@ def rights() -> frozenset[Right]:
     found: set[Right] = set()
     for topic in table:
         found |= {Right(user_of(p), Kind.TOPIC, topic.name, Operation.WRITE) for p in topic.producers}
+        if topic.read_back:
+            found |= {Right(user_of(p), Kind.TOPIC, topic.name, Operation.READ) for p in topic.producers}
         for reader in map(user_of, topic.consumers):
             found.add(Right(reader, Kind.TOPIC, topic.name, Operation.READ))
             found.add(Right(reader, Kind.GROUP, group_prefix(reader), Operation.READ))

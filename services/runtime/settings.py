@@ -88,6 +88,25 @@ class Settings(BaseSettings):
     cursor_key_file: Path | None = Field(
         None, description="Secret bytes that page cursors are signed with; the same for all processes."
     )
+    audit_key_file: Path | None = Field(
+        None, description="The log's Ed25519 private keys, PKCS#8 PEM, one or two; empty: checkpoints are not signed."
+    )
+    audit_public_keys_file: Path | None = Field(
+        None, description="Where the log's public keys are written; empty: DATA/audit/keys."
+    )
+    checkpoint_file: Path | None = Field(
+        None, description="File that checkpoints are appended to; empty: DATA/audit/checkpoints."
+    )
+    log_origin: str = Field(
+        "", max_length=200, description="The log's name in its checkpoints, for good; empty: one is made up."
+    )
+    checkpoint_seconds: Annotated[
+        float, Field(gt=0, le=60, description="How long new entries of the log wait at most for a checkpoint.")
+    ] = 10
+    witnesses: str = Field("", description="Who cosigns checkpoints: URL VKEY, with commas between.")
+    open_entries: bool = Field(
+        default=False, description="Whether anyone may read entry bundles at /audit/tiles; else auditors alone."
+    )
     review_url: str = Field("", description="Where outcomes asks review; empty: PUBLIC_URL/review.")
 
     lease_seconds: Annotated[float, Field(gt=0, le=86_400, description="How long a claim holds without renewal.")] = 600
@@ -145,17 +164,17 @@ class Settings(BaseSettings):
     ] = 60
     stop_seconds: Annotated[float, Field(gt=0, le=120, description="How long a stop waits for the batch in hand.")] = 10
 
+    @cached_property
+    def call_base(self) -> str:
+        """Where commands reach the origin."""
+        return self.call_url or self.public_url
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         for proxy in filter(None, map(str.strip, value.split(","))):
             ip_network(proxy, strict=False)
         return value
-
-    @cached_property
-    def call_base(self) -> str:
-        """Where commands reach the origin."""
-        return self.call_url or self.public_url
 
     @cached_property
     def review_base(self) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.registry import EVENTS, STRICTER, model_on
 from schemas.topics import TOPICS, Topic
-from services.audit.reading import Reader
+from services.audit.reading import LOGGED, Reader
 from services.runtime.batch import Record, Refused, decode_event
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
@@ -33,6 +33,10 @@ def record_of(topic: Topic, value: bytes) -> Record:
     return Record(topic.name, 0, 0, datetime(2026, 11, 23, 8, 0, 1, tzinfo=UTC), b"key", value, ())
 
 
+# The checkpoints that vouch for the log are no entries of it.
+LOGGED_RECORDS = [record for record in RECORDS if record.values[0] in LOGGED]
+
+
 @pytest.mark.parametrize(("topic", "event", "path"), RECORDS)
 def test_consumer_decodes(topic: Topic, event: str, path: Path) -> None:
     """What every consumer decodes records by takes the example as its topic's event."""
@@ -40,7 +44,7 @@ def test_consumer_decodes(topic: Topic, event: str, path: Path) -> None:
     assert decoded.type == event
 
 
-@pytest.mark.parametrize(("topic", "event", "path"), RECORDS)
+@pytest.mark.parametrize(("topic", "event", "path"), LOGGED_RECORDS)
 def test_audit_logs(topic: Topic, event: str, path: Path) -> None:
     """Audit makes an entry of the example's own type of it, and finds nothing unreadable."""
     record = record_of(topic, path.read_bytes())
@@ -49,7 +53,7 @@ def test_audit_logs(topic: Topic, event: str, path: Path) -> None:
     assert leaf.type == event
 
 
-@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+@pytest.mark.parametrize("topic", LOGGED, ids=lambda topic: topic.name)
 def test_foreign_event_is_refused(topic: Topic) -> None:
     """An event of another topic is refused by the topic's models, and unreadable to audit."""
     for foreign in set(EVENTS) - set(topic.events):

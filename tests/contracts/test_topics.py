@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from schemas.report import MAX_VALUE_BYTES
-from schemas.topics import DEAD_EXTRA_BYTES, TOPICS, Topic, dead_topics, topic_named
+from schemas.topics import CHECKPOINTS, DEAD_EXTRA_BYTES, TOPICS, Topic, dead_topics, topic_named
 
 SERVICES = {"intake", "triage", "review", "outcomes", "audit"}
 MIB = 1024 * 1024
@@ -23,20 +23,34 @@ def test_topics_are_those_of_the_contract() -> None:
     """The topics are the ones that this issue's services speak by."""
     assert {topic.name for topic in TOPICS} == {
         "reports.public.v1", "reports.flagged.v1", "triage.public.v1", "triage.flagged.v1", "cases.v1",
-        "decisions.v1", "outcomes.v1", "activity.v1", "sources.v1",
+        "decisions.v1", "outcomes.v1", "activity.v1", "sources.v1", "checkpoints.v1",
     }  # fmt: skip
 
 
-@each_topic
+kept_topics = pytest.mark.parametrize(
+    "topic", [topic for topic in TOPICS if topic is not CHECKPOINTS], ids=lambda topic: topic.name
+)
+
+
+def test_checkpoints_are_apart() -> None:
+    """What vouches for the log is no entry of it, has no dead letters, and is kept for ever, every record."""
+    assert "audit" not in CHECKPOINTS.consumers
+    assert CHECKPOINTS.producers == ("audit",)
+    assert CHECKPOINTS.read_back
+    assert (CHECKPOINTS.keeper, CHECKPOINTS.dead, CHECKPOINTS.retention) == (None, None, None)
+    assert not CHECKPOINTS.compacted
+
+
+@kept_topics
 def test_keeper_reads_its_topic(topic: Topic) -> None:
     """Whoever keeps a topic's dead letters is one of its consumers and a service."""
     assert topic.keeper in topic.consumers
     assert topic.keeper in SERVICES
 
 
-@each_topic
+@kept_topics
 def test_audit_reads_every_topic(topic: Topic) -> None:
-    """Audit consumes every topic."""
+    """Audit consumes every topic but its own checkpoints."""
     assert "audit" in topic.consumers
 
 
@@ -53,13 +67,13 @@ def test_topic_is_possible(topic: Topic) -> None:
     assert topic.about.endswith(".")
 
 
-@each_topic
+@kept_topics
 def test_what_is_compacted_is_kept(topic: Topic) -> None:
     """A compacted topic keeps its newest records for ever, every other forgets after a time."""
     assert topic.compacted == (topic.retention is None)
 
 
-@each_topic
+@kept_topics
 def test_dead_topic_takes_the_whole_record(topic: Topic) -> None:
     """A dead-letter topic takes a record of its topic with a mebibyte of headers more."""
     dead = {found.name: found for found in dead_topics()}

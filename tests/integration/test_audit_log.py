@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from schemas.topics import TOPICS, topic_named
 from services.audit.app import UNITS
 from services.audit.leaf import UNREADABLE, commitment
+from services.audit.reading import LOGGED
 from services.runtime.broker import Message
 from services.runtime.clock import SystemClock
 from services.runtime.process import Process
@@ -233,7 +234,7 @@ BAD = [
 async def test_unreadable_records_of_every_topic_are_entries(settings: Settings) -> None:
     """What is no event of its topic is an entry with place and reason; of topics audit keeps it is dead as well."""
     good = uuid4()
-    bad = [(topic.name, value) for topic in TOPICS for value in BAD]
+    bad = [(topic.name, value) for topic in LOGGED for value in BAD]
     await send(settings, *bad, ("reports.public.v1", submitted(good)))
     async with consuming(settings) as process:
 
@@ -246,7 +247,7 @@ async def test_unreadable_records_of_every_topic_are_entries(settings: Settings)
             orjson.loads(row.leaf)
             for row in await rows(process, "SELECT leaf FROM entries WHERE type = :type", type=UNREADABLE)
         ]
-        by_topic = {topic.name: [b for b in found if b["topic"] == topic.name] for topic in TOPICS}
+        by_topic = {topic.name: [b for b in found if b["topic"] == topic.name] for topic in LOGGED}
         assert all(len(bodies) == len(BAD) for bodies in by_topic.values())
         assert all(b["detail"]["reason"] and b["actor"] == "audit" for b in found)
         assert CANARY not in json.dumps(found)

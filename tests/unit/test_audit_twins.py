@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, BeforeValidator, field_validator
 
 import schemas
-from schemas.topics import TOPICS, Topic
+from schemas.topics import Topic
 from services.audit.disclosure import FAMILIES
-from services.audit.reading import Reader
+from services.audit.reading import LOGGED, Reader
 from services.audit.twins import NoTwin, Twin, Unlike
 from services.runtime.broker import Record
 
 EXAMPLES = Path(schemas.__file__).parent / "examples"
 SALT = bytes(range(32))
 AT = datetime(2026, 11, 23, 8, 0, 1, 250_000, tzinfo=UTC)
-DOUBLED = [topic for topic in TOPICS if len(FAMILIES[topic.name]) == 1]
+DOUBLED = [topic for topic in LOGGED if len(FAMILIES[topic.name]) == 1]
 
 
 @cache

@@ -20,7 +20,7 @@ change: [schemas/README.md]({UP}/{UP}/schemas/README.md#how-an-event-grows).
 
 A record's value is one CloudEvents 1.0 event in structured JSON, UTF-8: the envelope below, with `data` as the event's
 own. `data` refuses fields that it does not know; unknown attributes of the envelope pass and are not kept. A field that
-is not required may be absent or null. Headers hold the bytes of their text. Jubao compresses what it writes with LZ4."""
+is not required may be absent or null. Headers hold the bytes of their text. Jubao compresses its records with LZ4."""
 _DEAD_ABOUT: Final = """\
 A record that does not fit goes once to the dead-letter topic of its topic, by the one service that keeps it: value, key
 and headers as they came, and these headers beside them. Its neighbours go through. An operator looks at it with

@@ -82,6 +82,11 @@ class DataDirectory:
         return self.secrets / "intake.pem"
 
     @property
+    def audit_key(self) -> Path:
+        """The keys with which the log vouches for itself."""
+        return self.secrets / "audit.pem"
+
+    @property
     def cursor_key(self) -> Path:
         """The secret that page cursors are signed with."""
         return self.secrets / "cursor.key"

@@ -18,9 +18,10 @@ TOKEN_RENEWAL_SECONDS = 4 * 3600.0
 
 def make_keys(directory: DataDirectory) -> None:
     """Makes whichever secret is missing; a lost one would orphan what was signed with it, so none is ever replaced."""
-    if not directory.intake_key.exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        replace_file(directory.intake_key, pem, mode=PRIVATE)
+    for key in (directory.intake_key, directory.audit_key):
+        if not key.exists():
+            pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            replace_file(key, pem, mode=PRIVATE)
     if not directory.cursor_key.exists():
         replace_file(directory.cursor_key, secrets.token_bytes(_CURSOR_KEY_BYTES), mode=PRIVATE)
 

@@ -57,6 +57,7 @@ def environment(directory: DataDirectory, addresses: Addresses) -> dict[str, str
     """Settings for every service: the caller's own first, for all but what only this stack can know."""
     keys = {
         "JUBAO_INTAKE_KEY_FILE": directory.intake_key,
+        "JUBAO_AUDIT_KEY_FILE": directory.audit_key,
         "JUBAO_CURSOR_KEY_FILE": directory.cursor_key,
     }
     # An outside issuer brings its keys and our services' token; half of each would be neither.
