@@ -22,7 +22,9 @@ def unfit(requirements: list[str], lock: dict[str, str]) -> list[str]:
     wanted = [Requirement(line) for line in requirements]
     held = [(r, lock.get(_name(r.name))) for r in wanted]
     return [
-        f"{r} has {version}; run `make lock`" for r, version in held if version is None or version not in r.specifier
+        f"{r} has {version}; make the lock again: docs/containers.md"
+        for r, version in held
+        if version is None or version not in r.specifier
     ]
 
 

@@ -15,7 +15,8 @@ from services.runtime.problems import BrokerAway
 
 _CHUNK_REPORTS = 1_000
 _MOST_CHUNKS = 8
-_ACKNOWLEDGE_SECONDS = 30.0
+# Longer than a cluster needs to notice that a broker is dead and to move its partitions.
+_ACKNOWLEDGE_SECONDS = 90.0
 # At a low rate chunks are small enough that they go out several times a second.
 _CHUNKS_A_SECOND = 10
 
