@@ -16,16 +16,25 @@ _BODY: Final = "application/json"
 
 
 def exemplify(document: dict[str, Any], service: str) -> None:
-    """Puts into a document the examples of its service, and those of what every service answers alike."""
+    """Puts into a document the examples of its service, and those of what every service answers alike.
+
+    A problem that is told in the same words everywhere stands once, among the components.
+    """
     stored = _stored(_OF_ALL)
     own: Mapping[str, Any] = stored["operations"] | _stored(service)["operations"]
+    problems: Mapping[str, Any] = stored["problems"]
+    shared = {_name(status): {"summary": said["title"], "value": said} for status, said in problems.items()}
+    document.setdefault("components", {})["examples"] = shared
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             example = own.get(f"{method.upper()} {path}", {})
             _put_request(operation, example)
             for status, answer in operation["responses"].items():
                 said = example.get("answers", {})
-                _put_answer(answer, said[status] if status in said else stored["problems"].get(status), service)
+                if status in said:
+                    _put_answer(answer, said[status], service)
+                elif status in problems:
+                    _refer(answer, status)
 
 
 def _put_request(operation: dict[str, Any], example: Mapping[str, Any]) -> None:
@@ -36,9 +45,17 @@ def _put_request(operation: dict[str, Any], example: Mapping[str, Any]) -> None:
         operation["requestBody"]["content"][_BODY]["example"] = example["body"]
 
 
+def _name(status: str) -> str:
+    return f"problem_{status}"
+
+
+def _refer(answer: dict[str, Any], status: str) -> None:
+    for kind, said in answer.get("content", {}).items():
+        if kind == PROBLEM_JSON:
+            said["examples"] = {"usual": {"$ref": f"#/components/examples/{_name(status)}"}}
+
+
 def _put_answer(answer: dict[str, Any], example: object, service: str) -> None:
-    if example is None:
-        return
     for kind, said in answer.get("content", {}).items():
         is_problem = isinstance(example, Mapping) and str(example.get("type")).startswith("urn:jubao:problem:")
         if (kind == PROBLEM_JSON) == is_problem:
