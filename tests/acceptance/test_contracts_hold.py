@@ -73,6 +73,7 @@ def lived(stack: Stack) -> Stack:
         decided = {**DECISION, "lease": claim["lease"]["token"]}
         assert reviewer.post(f"/review/v1/cases/{claim['case']['id']}/decisions", json=decided).status_code == 201
     stack.until(lambda: stack.entries(report_id=made["report_id"], type="jubao.outcome.reached.v1"), 90)
+    stack.until(lambda: stack.consume("checkpoints.v1"), 120)
     stack.settle()
     return stack
 
