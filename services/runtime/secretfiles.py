@@ -7,7 +7,7 @@ from services.runtime.settings import Settings
 # Settings that name a file which must be there before anything else makes sense.
 _NAMED = (
     "database_password_file", "kafka_password_file", "kafka_ca_file", "kafka_replay_password_file",
-    "intake_key_file", "cursor_key_file", "policy_file",
+    "intake_key_file", "audit_key_file", "cursor_key_file", "policy_file",
 )  # fmt: skip
 _MOST_BYTES = 64 * 1024
 
