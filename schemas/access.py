@@ -88,6 +88,17 @@ ACCESS: Final[Mapping[str, tuple[Rule, ...]]] = {
     ),
     "audit": (
         Rule("GET", "/v1/entries", ("auditor",)),
+        Rule("GET", "/v1/entries/{index}/proof", ("auditor",)),
+        Rule("GET", "/v1/checkpoint", ("auditor",)),
+        Rule("GET", "/v1/checkpoints", ("auditor",)),
+        Rule("GET", "/v1/keys", ("auditor",)),
+        Rule("GET", "/v1/consistency", ("auditor",)),
+        Rule("GET", "/v1/export", ("auditor",)),
+        Rule("GET", "/v1/receipts/{report_id}", ("auditor", "platform")),
+        # Hashes say nothing of anybody, and a log that all can hold to its word is worth more.
+        Rule("GET", "/tiles/checkpoint"),
+        Rule("GET", "/tiles/tile/{level}/{number}"),
+        Rule("GET", "/tiles/tile/entries/{number}", ("auditor",)),
         *_STANDING,
         *_DEAD,
     ),

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from schemas.topics import CHECKPOINTS
+from services.audit.exporting import export_router
 from services.audit.http import entries_router
 from services.audit.keeper import Keeper
+from services.audit.proving import proofs_router
 from services.audit.reading import LOGGED
 from services.audit.store import entries
+from services.audit.tiling import tiles_router
 from services.audit.writer import OneWriter
 from services.runtime.database import Connection
 from services.runtime.process import Process, Unit, UnitMaker
@@ -21,7 +24,9 @@ async def _counts(connection: Connection) -> Mapping[str, int]:
 
 
 def _http(process: Process) -> Unit:
-    app = application(process, _SERVICE, "Jubao audit", [entries_router(process)], counts=_counts, consumes=LOGGED)
+    database = process.database(_SERVICE)
+    routers = [entries_router(process), proofs_router(database), export_router(database), tiles_router(database)]
+    app = application(process, _SERVICE, "Jubao audit", routers, counts=_counts, consumes=LOGGED)
     return Unit(app)
 
 

@@ -104,9 +104,6 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=60, description="How long new entries of the log wait at most for a checkpoint.")
     ] = 10
     witnesses: str = Field("", description="Who cosigns checkpoints: URL VKEY, with commas between.")
-    open_entries: bool = Field(
-        default=False, description="Whether anyone may read entry bundles at /audit/tiles; else auditors alone."
-    )
     review_url: str = Field("", description="Where outcomes asks review; empty: PUBLIC_URL/review.")
 
     lease_seconds: Annotated[float, Field(gt=0, le=86_400, description="How long a claim holds without renewal.")] = 600

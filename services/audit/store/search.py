@@ -30,6 +30,9 @@ STORY: Final = """
     ORDER BY index
 """
 
+# The entries that name a report.
+OF_REPORT: Final = text("SELECT index, leaf FROM entries WHERE report_id = :report_id ORDER BY index LIMIT :limit")
+
 # The next spans of the log in which an actor did something, or a type occurs, or both.
 SPANS: Final = """
     SELECT DISTINCT span FROM doings WHERE {conditions} AND span >= :first_span AND span <= :last_span
@@ -100,6 +103,12 @@ async def search(connection: AsyncConnection, wanted: Wanted, limit: int) -> lis
         return await _walk(connection, wanted, bounds, limit)
     statement, values = asked(wanted, bounds)
     rows = await connection.execute(text(statement), values | {"limit": limit})
+    return [(index, leaf) for index, leaf in rows]
+
+
+async def of_report(connection: AsyncConnection, report_id: UUID, limit: int) -> list[tuple[int, bytes]]:
+    """Index and leaf of the first `limit` entries that name a report, its cases' others left out."""
+    rows = await connection.execute(OF_REPORT, {"report_id": report_id, "limit": limit})
     return [(index, leaf) for index, leaf in rows]
 
 

@@ -1,0 +1,121 @@
+"""The whole of the log over HTTP: its checkpoints, the keys that sign them, and every entry as a line."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+from services.audit.keys import written_keys
+from services.audit.store import checkpoints, entries
+from services.runtime.database import Connection, Database
+from services.runtime.problems import Problem, Unprocessable
+
+MOST_SIZE: Final = (1 << 63) - 1
+
+_TEXT: Final = "text/plain; charset=utf-8"
+_NDJSON: Final = "application/x-ndjson"
+_LINES: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {_NDJSON: {"schema": {"type": "string"}}}}}
+_AT_ONCE: Final = 1_000
+
+
+class NoCheckpoint(Problem):
+    """The log has not vouched for anything yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            404,
+            "no_checkpoint",
+            "There is no checkpoint yet",
+            "The log has not signed a checkpoint yet; ask again in a minute, or see that it has a key.",
+        )
+
+
+def export_router(database: Database) -> APIRouter:
+    """The routes of what is kept outside to check the log with."""
+    router = APIRouter(prefix="/v1", tags=["export"])
+
+    @router.get("/checkpoint", summary="The newest checkpoint", response_class=PlainTextResponse, responses={404: {}})
+    async def checkpoint() -> PlainTextResponse:
+        return PlainTextResponse((await newest(database)).note)
+
+    @router.get("/checkpoints", summary="All checkpoints in their order", response_class=PlainTextResponse)
+    async def all_checkpoints() -> StreamingResponse:
+        return StreamingResponse(_checkpoints(database), media_type=_TEXT)
+
+    @router.get("/keys", summary="The keys that sign checkpoints", response_class=PlainTextResponse)
+    async def keys() -> PlainTextResponse:
+        return PlainTextResponse(written_keys(await database.transact(checkpoints.keys)))
+
+    @router.get(
+        "/export",
+        summary="Index and leaf of every entry, a line each",
+        response_class=StreamingResponse,
+        responses=_LINES,
+    )
+    async def export(
+        since: Annotated[int, Query(alias="from", ge=0, le=MOST_SIZE, description="The first index.")] = 0,
+        until: Annotated[
+            int | None,
+            Query(alias="to", ge=0, le=MOST_SIZE, description="The index to end before; else all that is signed."),
+        ] = None,
+    ) -> StreamingResponse:
+        made = await size_asked(database, until, "query.to")
+        return StreamingResponse(_lines(database, since, made), media_type=_NDJSON)
+
+    return router
+
+
+async def newest(database: Database) -> checkpoints.Made:
+    """The newest checkpoint.
+
+    Raises:
+        NoCheckpoint: there is none.
+    """
+    made = await database.transact(checkpoints.newest)
+    if made is None:
+        raise NoCheckpoint
+    return made
+
+
+async def size_asked(database: Database, wanted: int | None, where: str) -> int:
+    """The size that is asked for, of a tree that the log has; else that of the newest checkpoint.
+
+    Raises:
+        Unprocessable: the log is not so large; `where` names the parameter.
+        NoCheckpoint: nothing was asked for, and there is none.
+    """
+    if wanted is None:
+        return (await newest(database)).size
+    size = await database.transact(entries.size)
+    if wanted > size:
+        raise Unprocessable([{"loc": where, "msg": f"the log has {size} entries"}])
+    return wanted
+
+
+async def _lines(database: Database, since: int, until: int) -> AsyncIterator[bytes]:
+    """Each part is read in a transaction of its own: entries never change, so together they are one log."""
+    while since < until:
+        end = min(since + _AT_ONCE, until)
+
+        async def work(connection: Connection, since: int = since, end: int = end) -> list[tuple[int, bytes]]:
+            return await entries.leaves(connection, since, end)
+
+        rows = await database.transact(work)
+        yield b"".join([b'{"index":%d,"leaf":"%s"}\n' % (index, b64encode(leaf)) for index, leaf in rows])
+        since = end
+
+
+async def _checkpoints(database: Database) -> AsyncIterator[str]:
+    number = 0
+    while True:
+
+        async def work(connection: Connection, number: int = number) -> list[checkpoints.Made]:
+            return await checkpoints.after(connection, number, _AT_ONCE)
+
+        made = await database.transact(work)
+        if not made:
+            return
+        yield "".join(f"{one.note}\n" for one in made)
+        number = made[-1].number
