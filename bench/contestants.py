@@ -88,6 +88,8 @@ def _modules(package: str, names: tuple[str, ...], settings: dict[str, str], dir
             argv=(sys.executable, "-m", f"{package}.{name}"),
             log=directory / "log" / f"{name}.log",
             env=environment,
+            # Python looks for a module where it is started before anywhere else.
+            cwd=ROOT,
         )
         for name in names
     }

@@ -18,8 +18,9 @@ INDEPENDENT = frozenset({
     "audit.offsets", "review.offsets", "triage.offsets",
 })  # fmt: skip
 
-# A start leaves an entry or two, which may be what a tile of 256 wants to be full.
-MAY_DIFFER = {"audit.tiles": 2}
+# A start leaves an entry or two, which may be what a tile of 256 wants to be full; and not every queue and class comes
+# up among few records.
+MAY_DIFFER = {"audit.tiles": 2, "review.heads": 5}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def test_the_pipeline_is_measured() -> None:
         [JUBAO, "bench", "pipeline", "--runs", "1", "--records", str(_RECORDS), "--json"],
         env=clean_environment(), capture_output=True, text=True, timeout=_SECONDS, check=False,
     )  # fmt: skip
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.stdout, done.stderr
     obvious, floor = json.loads(done.stdout)
     assert (obvious["name"], floor["name"]) == ("pipeline.obvious", "pipeline.floor")
     assert done.returncode == (0 if obvious["holds"] and floor["holds"] else 1)
