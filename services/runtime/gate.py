@@ -5,7 +5,7 @@ or signature is verified; once it is proven, it is counted against its caller in
 up the budget of an address, and nobody else's.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -16,6 +16,7 @@ from services.runtime.clock import Clock
 from services.runtime.rates import Budget, Rates, network_of
 from services.runtime.settings import Settings
 from services.runtime.signature import Resolve, SignatureRefused, Signed, verify
+from services.runtime.turns import Turns
 
 _SIGNATURE_FIELDS: Final = ("signature", "signature-input")
 
@@ -27,15 +28,23 @@ class Gate:
         rules: the service's rows.
         tokens: verifies bearer tokens.
         rates: the buckets of this process; services that run in it share them.
+        turns: of the accounts of this process, shared likewise.
         settings: the budgets, and the origin that signatures cover.
         clock: what signatures are judged by.
     """
 
     def __init__(
-        self, rules: Sequence[Rule], *, tokens: Tokens, rates: Rates, settings: Settings, clock: Clock
+        self,
+        rules: Sequence[Rule],
+        *,
+        tokens: Tokens,
+        rates: Rates,
+        turns: Turns,
+        settings: Settings,
+        clock: Clock,
     ) -> None:
         self._rules = {(rule.method, rule.path): rule for rule in rules}
-        self._tokens, self._rates, self._clock = tokens, rates, clock
+        self._tokens, self._rates, self._turns, self._clock = tokens, rates, turns, clock
         self._public_url = settings.public_url
         self._by_role = {
             "platform": _budget(settings.rate_platform_per_second, settings),
@@ -45,8 +54,10 @@ class Gate:
         self._of_source = _budget(settings.rate_source_per_second, settings)
         self._unproven = _budget(settings.rate_address_per_second, settings)
 
-    async def __call__(self, request: Request) -> None:
+    async def __call__(self, request: Request) -> AsyncIterator[None]:
         """Admits a call: `request.state.caller` is whose token it bears, or none where it is signed or open.
+
+        An account has one of its turns from here until it is answered.
 
         Raises:
             SignInNeeded, SignatureRefused: 401, it proves nothing.
@@ -60,7 +71,11 @@ class Gate:
             # Apart from what fails to prove itself: who watches our health is not to be shut out by a neighbour.
             self._rates.take(f"open {_address(request)}", self._unproven)
         elif not (rule.signed and is_signed(request)):
-            request.state.caller = await self._bearer(request, rule)
+            caller = request.state.caller = await self._bearer(request, rule)
+            async with self._turns.of(_name(caller)):
+                yield
+            return
+        yield
 
     async def _bearer(self, request: Request, rule: Rule) -> Caller:
         if rule.signed and "authorization" not in request.headers:
@@ -72,7 +87,7 @@ class Gate:
         caller = await self._tokens.caller(token)
         if bucket is not None:
             self._rates.give_back(bucket, self._unproven)
-        self._rates.take(f"{caller.role} {caller.name}", self._by_role.get(caller.role, self._of_staff))
+        self._rates.take(_name(caller), self._by_role.get(caller.role, self._of_staff))
         if caller.role not in rule.roles:
             raise RoleLacking(caller.role, rule.roles)
         return caller
@@ -108,6 +123,10 @@ def _caller_of(request: Request) -> Caller:
 
 SignedIn = Annotated[Caller, Depends(_caller_of)]
 """A parameter of a route for roles alone: the account that the gate let in."""
+
+
+def _name(caller: Caller) -> str:
+    return f"{caller.role} {caller.name}"
 
 
 def _address(request: Request) -> str:

@@ -23,6 +23,7 @@ from services.runtime.pages import Cursors
 from services.runtime.problems import Unavailable
 from services.runtime.rates import Rates
 from services.runtime.settings import Settings
+from services.runtime.turns import Turns
 
 __all__ = ["Process", "StartRefused", "Unit", "UnitMaker", "Worker", "run_workers", "stop_signal"]
 
@@ -45,7 +46,7 @@ class Process:
         self.clock: Clock = clock or SystemClock()
         self.tokens = Tokens(settings, self.clock)
         self.cursors = Cursors(settings.cursor_key_file)
-        self.rates = Rates()
+        self.rates, self.turns = Rates(), Turns()
         self.publisher = Publisher(settings)
         self._databases: dict[str, Database] = {}
         self._relays: dict[str, Relay] = {}

@@ -76,7 +76,14 @@ def application(
     if consumes:
         included.append(dead_router(process, service))
     rules = _checked_rules(service, included)
-    gate = Gate(rules, tokens=process.tokens, rates=process.rates, settings=process.settings, clock=process.clock)
+    gate = Gate(
+        rules,
+        tokens=process.tokens,
+        rates=process.rates,
+        turns=process.turns,
+        settings=process.settings,
+        clock=process.clock,
+    )
     for router in included:
         app.include_router(router, dependencies=[Depends(gate)])
     app.state.addresses = [(route.path_regex, route.methods) for router in included for route in _api_routes(router)]

@@ -1,5 +1,7 @@
 """The gate before routes: one caller's flood ends in 429 and takes nothing from anybody else."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
 from services.runtime.process import Process
 from services.runtime.settings import Settings
 from services.runtime.signature import sign
+from services.runtime.turns import Turns
 from services.runtime.web import application
 
 ORIGIN = "http://test"
@@ -28,6 +31,7 @@ TABLE = {
         *STANDING,
         Rule("GET", "/v1/staff", ("reviewer", "admin")),
         Rule("GET", "/v1/backend", ("platform",)),
+        Rule("POST", "/v1/backend", ("platform",)),
         Rule("GET", "/v1/source", ("police",), signed=True),
     )
 }
@@ -42,6 +46,7 @@ class House:
     http: httpx.AsyncClient
     issuer: LocalIssuer
     key: Ed25519PrivateKey
+    gate_turns: Turns
 
     def bearer(self, name: str, role: Role) -> dict[str, str]:
         return {"authorization": f"Bearer {self.issuer.mint(name, role)}"}
@@ -61,6 +66,17 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     key = Ed25519PrivateKey.generate()
     router = APIRouter(prefix="/v1")
 
+    at_work, most_at_work = 0, 0
+
+    @router.post("/backend")
+    async def work() -> int:
+        nonlocal at_work, most_at_work
+        at_work += 1
+        most_at_work = max(at_work, most_at_work)
+        await asyncio.sleep(0.05)
+        at_work -= 1
+        return most_at_work
+
     @router.get("/staff")
     async def staff(caller: SignedIn) -> str:
         return caller.name
@@ -79,9 +95,10 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
         return (await gate_of(request).signed(request, resolve)).key_id
 
-    app = application(Process(settings), "odd", "Odd", [router])
+    process = Process(settings)
+    app = application(process, "odd", "Odd", [router])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as http:
-        yield House(http, LocalIssuer(key_file, issuer="jubao-local", audience="jubao"), key)
+        yield House(http, LocalIssuer(key_file, issuer="jubao-local", audience="jubao"), key, process.turns)
 
 
 async def test_one_callers_flood_is_refused_and_anothers_call_is_not(house: House) -> None:
@@ -93,6 +110,21 @@ async def test_one_callers_flood_is_refused_and_anothers_call_is_not(house: Hous
     assert int(refused.headers["retry-after"]) >= 1
     assert await house.codes(1, "backend", calm) == [200]
     assert await house.codes(2, "staff", house.bearer("c", Role.REVIEWER)) == [200, 200]
+
+
+async def test_one_callers_calls_take_turns(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its turns an account's calls wait and are answered later, and another account's call does not wait."""
+    monkeypatch.setattr(house.gate_turns, "_most_at_once", 2)
+    many, another = house.bearer("a", Role.PLATFORM), house.bearer("b", Role.PLATFORM)
+    waiting = [asyncio.create_task(house.http.post("/v1/backend", headers=many)) for _ in range(4)]
+    await asyncio.sleep(0.02)
+    began = time.monotonic()
+    assert await house.codes(1, "backend", another) == [200]
+    assert time.monotonic() - began < 0.5
+    answers = await asyncio.gather(*waiting)
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json() for answer in answers} == {2}
+    assert len(house.gate_turns) == 0
 
 
 async def test_new_tokens_of_one_account_are_one_caller(house: House) -> None:
