@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+from services.cli.auditing.export import export, receipt
+from services.cli.auditing.keys import key
+from services.cli.auditing.newest import checkpoint
 from services.cli.client import client
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, say
@@ -13,11 +16,28 @@ from services.cli.tables import is_uuid, table_of
 
 _PAGE = 1_000
 _SHORT_ID = 8
+_WITNESS = "witness"
 # What of an entry's detail a person reads first, in this order; the rest is in --json.
 _TOLD = ("class", "rule", "verdict", "actions", "why", "code", "change", "reason")
 
 
-@click.group(name="audit")
+class _Audit(click.Group):
+    """Loads the witness, which brings an HTTP server, only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands by name."""
+        return sorted([*super().list_commands(ctx), _WITNESS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name."""
+        if cmd_name != _WITNESS:
+            return super().get_command(ctx, cmd_name)
+        from services.cli.auditing.witness import witness  # noqa: PLC0415 -- slow to import
+
+        return witness
+
+
+@click.group(name="audit", cls=_Audit)
 def command() -> None:
     """The log of every event, in an order that no one changes."""
 
@@ -67,3 +87,7 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
         "report": entry.get("report_id", "-")[:_SHORT_ID],
         "told": " ".join(dict.fromkeys(told)),
     }
+
+
+for part in (checkpoint, export, key, receipt):
+    command.add_command(part)

@@ -1,0 +1,188 @@
+"""Reading a piece of an export: what its lines say is hashed, and set beside the hashes that the log kept of them.
+
+This is where verifying spends its time, so lines are taken together, and one by one only where something is wrong.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from itertools import chain
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.audit.tree import HASH_BYTES, complete_root, leaf_hash
+
+HEIGHT: Final = 8
+WIDTH: Final = 1 << HEIGHT
+
+_LEAF: Final = b"\x00"
+_TIME: Final = b'"time":"'
+_TIME_LENGTH: Final = len("2026-11-23T08:00:00.000Z")
+_MOST_TELLING: Final = 120
+# What base64 ends in before its padding, in the one way to write it: the bits beyond the last byte are none.
+_ENDS: Final = {b"==": frozenset(b"AQgw"), b"=": frozenset(b"AEIMQUYcgkosw048")}
+_TAIL: Final = 3
+_BEHIND_LEAF: Final = b'","hash":"'
+_BEHIND_LINE: Final = b'"}\n'
+_HASH_LENGTH: Final = 44
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """A line of an export; base64 is undone by the decoder. Tiles' entries come without the hash that is kept."""
+
+    index: int
+    leaf: bytes
+    hash: bytes = b""
+
+
+_DECODER: Final = msgspec.json.Decoder(_Line)
+
+
+class Odd(NamedTuple):
+    """Of a line that does not hold: the hash of its leaf, the one kept of it; or why it cannot be read."""
+
+    found: bytes
+    kept: bytes
+    why: str
+
+
+class Segment(NamedTuple):
+    """Neighbouring entries up to and without `end`: subtrees by level and root; times of the first, and the latest."""
+
+    end: int
+    pieces: tuple[tuple[int, bytes], ...]
+    opening: bytes
+    latest: bytes
+
+
+class Stretch(NamedTuple):
+    """Lines with indexes one after the other: sound ones in segments, or a single odd one. `first` None: unreadable."""
+
+    first: int | None
+    count: int
+    segments: tuple[Segment, ...]
+    odd: Odd | None = None
+
+
+def examined(block: bytes, cuts: Sequence[int]) -> list[Stretch]:
+    """What whole lines of an export say.
+
+    Args:
+        block: the lines.
+        cuts: sizes, in order, at which segments end, because somebody vouches for them.
+    """
+    return _at_once(block, cuts) or list(_one_by_one(block, cuts))
+
+
+def _at_once(block: bytes, cuts: Sequence[int]) -> list[Stretch] | None:
+    """What the lines say if nothing is wrong with them, else None."""
+    try:
+        lines = _DECODER.decode_lines(block)
+    except msgspec.MsgspecError:
+        return None
+    count = len(lines)
+    if not count or block.count(b"\n") != count or not block.endswith(b"\n"):
+        return None
+    first = lines[0].index
+    if first < 0 or [line.index for line in lines] != list(range(first, first + count)):
+        return None
+    bodies = [line.leaf for line in lines]
+    hashes = b"".join([sha256(_LEAF + body).digest() for body in bodies])
+    kept = b"".join([line.hash for line in lines])
+    if (kept and kept != hashes) or not _written_plainly(block, count, hashed=bool(kept)):
+        return None
+    return [Stretch(first, count, tuple(_segments(first, hashes, bodies, cuts)))]
+
+
+def _written_plainly(block: bytes, count: int, *, hashed: bool) -> bool:
+    """Whether all base64 ends as it does when it is written; the decoder passes over bits that say nothing."""
+    pieces = block.split(_BEHIND_LEAF if hashed else _BEHIND_LINE)
+    if len(pieces) != count + 1:
+        return False
+    # Each piece but the last ends in a leaf.
+    tails = {piece[-_TAIL:] for piece in pieces[:-1]}
+    if hashed:
+        tails |= {piece[_HASH_LENGTH - _TAIL : _HASH_LENGTH] for piece in pieces[1:]}
+    return all(map(_plain_end, tails))
+
+
+def _plain_end(tail: bytes) -> bool:
+    stripped = tail.rstrip(b"=")
+    padding = tail[len(stripped) :]
+    return not padding or (padding in _ENDS and bool(stripped) and stripped[-1] in _ENDS[padding])
+
+
+def _one_by_one(block: bytes, cuts: Sequence[int]) -> Iterator[Stretch]:
+    """The same with each line that does not hold on its own."""
+    sound: list[tuple[int, bytes, bytes]] = []
+    lines = block.split(b"\n")
+    if lines[-1]:
+        lines[-1] += b" "  # its end was cut off, so it is not a line as they are written
+    else:
+        lines.pop()
+    for line in lines:
+        read = _line(line)
+        if isinstance(read, Stretch) or (sound and read[0] != sound[-1][0] + 1):
+            yield from _gathered(sound, cuts)
+            sound = []
+        if isinstance(read, Stretch):
+            yield read
+        else:
+            sound.append(read)
+    yield from _gathered(sound, cuts)
+
+
+def _line(text: bytes) -> tuple[int, bytes, bytes] | Stretch:
+    """Index, hash and leaf of a sound line, or what is wrong with it."""
+    try:
+        line = _DECODER.decode(text)
+    except msgspec.MsgspecError as error:
+        return Stretch(None, 1, (), Odd(b"", b"", f"the line cannot be read: {str(error)[:_MOST_TELLING]}"))
+    found = leaf_hash(line.leaf)
+    if line.index < 0:
+        return Stretch(None, 1, (), Odd(b"", b"", f"the line says index {line.index}"))
+    if line.hash and found != line.hash:
+        return Stretch(line.index, 1, (), Odd(found, line.hash, ""))
+    if text != msgspec.json.encode(line):
+        return Stretch(line.index, 1, (), Odd(found, line.hash, "the line is not written as the log writes it"))
+    return line.index, found, line.leaf
+
+
+def _gathered(sound: Sequence[tuple[int, bytes, bytes]], cuts: Sequence[int]) -> Iterator[Stretch]:
+    if sound:
+        hashes = b"".join([found for _, found, _ in sound])
+        bodies = [body for *_, body in sound]
+        yield Stretch(sound[0][0], len(sound), tuple(_segments(sound[0][0], hashes, bodies, cuts)))
+
+
+def _segments(first: int, hashes: bytes, bodies: Sequence[bytes], cuts: Sequence[int]) -> Iterator[Segment]:
+    end = first + len(bodies)
+    inner = cuts[bisect_right(cuts, first) : bisect_right(cuts, end)]
+    start = first
+    for stop in chain(inner, () if inner and inner[-1] == end else (end,)):
+        part = bodies[start - first : stop - first]
+        pieces = tuple(_pieces(start, hashes[(start - first) * HASH_BYTES : (stop - first) * HASH_BYTES]))
+        # Times are those of a sample; what they are needed for is coarser than entries follow one another.
+        latest = max(map(_time_of, (*part[::WIDTH], part[-1])))
+        yield Segment(stop, pieces, _time_of(part[0]), latest)
+        start = stop
+
+
+def _pieces(start: int, hashes: bytes) -> Iterator[tuple[int, bytes]]:
+    """Single hashes up to where a subtree of 256 begins, the roots of such subtrees, and single hashes after them."""
+    at, end = 0, len(hashes)
+    whole = WIDTH * HASH_BYTES
+    while at < end:
+        if (start + at // HASH_BYTES) % WIDTH == 0 and end - at >= whole:
+            yield HEIGHT, complete_root(hashes[at : at + whole])
+            at += whole
+        else:
+            yield 0, hashes[at : at + HASH_BYTES]
+            at += HASH_BYTES
+
+
+def _time_of(body: bytes) -> bytes:
+    """The broker's time in a leaf: it stands near the end, behind all that people wrote."""
+    place = body.rfind(_TIME)
+    return body[place + len(_TIME) : place + len(_TIME) + _TIME_LENGTH] if place >= 0 else b""

@@ -1,0 +1,1 @@
+"""What `jubao audit` does beyond searching: export, receipts, keys, and the witness."""
