@@ -1,8 +1,8 @@
 """Removes a run's containers when the run is over, however it ended: `python -m tests.engines.reaper SESSION`.
 
 It waits at its standard input, which the run holds open: a run that ends, is interrupted or is killed closes it. All it
-takes away bears the label `jubao.tests=SESSION`, or belongs to a compose project whose name begins with
-`jubao-tests-SESSION`.
+takes away bears the label `jubao.tests=SESSION`, belongs to a compose project whose name begins with
+`jubao-tests-SESSION`, or is an image of such a name.
 """
 
 import subprocess
@@ -49,14 +49,17 @@ def reaped() -> Iterator[str]:
 def remove(session: str) -> None:
     """Takes away all that bears the session's label or belongs to its compose projects."""
     engine = docker.from_env(timeout=_REMOVAL_SECONDS)
-    for container in _ours(session, lambda filters: engine.containers.list(all=True, filters=filters)):
+    everywhere = {"all": True, "ignore_removed": True}
+    for container in _ours(session, lambda filters: engine.containers.list(filters=filters, **everywhere)):
         _gone(lambda one=container: one.remove(force=True, v=True))
     for network in _ours(session, lambda filters: engine.networks.list(filters=filters)):
         _gone(network.remove)
     for volume in _ours(session, lambda filters: engine.volumes.list(filters=filters)):
         _gone(lambda one=volume: one.remove(force=True))
-    for image in _ours(session, lambda filters: engine.images.list(filters=filters)):
-        _gone(lambda one=image: engine.images.remove(one.id, force=True))
+    for image in engine.images.list():
+        for tag in image.tags:
+            if tag.startswith(project_prefix(session)):
+                _gone(lambda one=tag: engine.images.remove(one))
     engine.close()
 
 
