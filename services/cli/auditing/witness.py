@@ -91,7 +91,8 @@ def application(signer: Signer, keys: Mapping[str, Sequence[Key]], memory: Memor
                 seen = judged(offer, keys, memory.of(origin))
                 await asyncio.to_thread(memory.keep, origin, seen, str(offer.note))
         except Refusal as refusal:
-            return Response(refusal.said, refusal.status, media_type=refusal.media_type)
+            # As a header, for the framework would add a charset, and the specification has none.
+            return Response(refusal.said, refusal.status, headers={"Content-Type": refusal.media_type})
         return PlainTextResponse(cosigned(offer, signer, int(clock.now().timestamp())))
 
     async def key(_: Request) -> Response:
