@@ -55,6 +55,9 @@ class _admin:  # noqa: N801 -- reads as the function it stands for
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._client.close()
+        # A broker that has just begun to listen takes the connection and knows of no broker yet, itself among them.
+        if isinstance(error, (KafkaError, OSError, TimeoutError)):
+            raise BrokerAway from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ def clean_checkout() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def deployment(clean_checkout: Path, containers_session: str) -> Iterator[Deployment]:
     """The compose file without a profile, up and healthy."""
-    made = Deployment(clean_checkout, f"{project_prefix(containers_session)}-one", project_prefix(containers_session))
-    made.up()
-    yield made
-    made.down("--volumes")
+    ours = project_prefix(containers_session)
+    with Deployment(clean_checkout, f"{ours}-one", ours).running() as made:
+        yield made

@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import docker
 import httpx
@@ -80,6 +81,15 @@ class Deployment:
         if check and done.returncode != 0:
             pytest.fail(f"docker compose {' '.join(arguments)}: {done.stdout}\n{done.stderr}\n{self.logs()}")
         return done
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Up and healthy for as long as the block lasts; nothing of it is left."""
+        try:
+            self.up()
+            yield self
+        finally:
+            self.compose("down", "--volumes", check=False)
 
     def up(self) -> None:
         """As README says."""

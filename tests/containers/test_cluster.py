@@ -15,7 +15,8 @@ from tests.containers.deployment import DESK, Deployment
 from tests.containers.story import Police, decided_first, outcome_of
 from tests.engines.reaper import project_prefix
 
-pytestmark = pytest.mark.containers
+# The first to ask for a deployment waits for its images as well.
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_800)]
 
 COPIES = Path(__file__).parent / "inside" / "copies.py"
 REPORTS = 6_000
@@ -27,10 +28,8 @@ VICTIM = "kafka-2"
 def cluster(clean_checkout: Path, containers_session: str) -> Iterator[Deployment]:
     """Three brokers, each record on all of them, acknowledged when two have it."""
     ours = project_prefix(containers_session)
-    made = Deployment(clean_checkout, f"{ours}-three", ours, profiles=("cluster",))
-    made.up()
-    yield made
-    made.down("--volumes")
+    with Deployment(clean_checkout, f"{ours}-three", ours, profiles=("cluster",)).running() as made:
+        yield made
 
 
 def _reports(count: int) -> str:

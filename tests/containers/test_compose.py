@@ -8,7 +8,8 @@ import pytest
 from tests.containers.deployment import Deployment
 from tests.containers.story import Police, decided_first, entries_of, outcome_of, types_of, waits
 
-pytestmark = pytest.mark.containers
+# The first to ask for a deployment waits for its images as well.
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_800)]
 
 ENDED = {"jubao.report.submitted.v1", "jubao.report.triaged.v1", "jubao.case.opened.v1", "jubao.case.claimed.v1",
          "jubao.decision.made.v1", "jubao.outcome.reached.v1"}  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 
 from tests.containers.deployment import DESK, Deployment
 
-pytestmark = pytest.mark.containers
+# The first to ask for a deployment waits for its images as well.
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_800)]
 
 # What installs, compiles or fetches.
 TOOLS = ("pip", "pip3", "uv", "gcc", "cc", "g++", "c++", "clang", "make", "git", "curl", "wget")

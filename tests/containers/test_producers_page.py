@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.containers.deployment import ROOT, Deployment
 
 pytestmark = pytest.mark.containers

@@ -7,7 +7,8 @@ import pytest
 
 from tests.containers.deployment import Deployment
 
-pytestmark = pytest.mark.containers
+# The first to ask for a deployment waits for its images as well.
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_800)]
 
 WRONG = {
     "a secret that is missing": (

@@ -9,7 +9,8 @@ import pytest
 from schemas.topics import TOPICS, Topic, dead_topics
 from tests.containers.deployment import DESK, Deployment
 
-pytestmark = pytest.mark.containers
+# The first to ask for a deployment waits for its images as well.
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_800)]
 
 INSIDE = Path(__file__).parent / "inside"
 SERVICES = ("audit", "intake", "outcomes", "review", "triage")
