@@ -91,7 +91,7 @@ class Checkpoints:
         try:
             made = await self.make()
         except LogRefused as refusal:
-            self.trouble = str(refusal)
+            self.trouble = refusal.why
             return False
         except (Unavailable, DatabaseError, OSError, TimeoutError) as error:
             self.trouble = f"checkpoints cannot be published: {type(error).__name__}"

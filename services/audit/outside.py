@@ -123,8 +123,8 @@ def _newest(texts: Iterable[str], origin: str, keys: list[Key]) -> Checkpoint | 
             checkpoint = checkpoint_of(note.text)
             if checkpoint.origin != origin or not vouched(note, keys):
                 continue
-        except BadNote as bad:
-            log.warning("checkpoint_unsigned", why=str(bad))
+        except BadNote:
+            log.warning("checkpoint_unsigned")
             continue
         if newest is None or checkpoint.size >= newest.size:
             newest = checkpoint

@@ -12,7 +12,11 @@ from services.runtime.database import Connection
 
 
 class LogRefused(Exception):
-    """The log must not be appended to; the text says why and what to do."""
+    """The log must not be appended to; `why` says in a sentence of ours what is wrong and what to do."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
 
 
 class Standing:
@@ -44,7 +48,7 @@ class Standing:
         except tree.Torn as torn:
             self.refused = f"the log in the database does not hold together: {torn}; restore a backup of it"
         except LogRefused as refusal:
-            self.refused = str(refusal)
+            self.refused = refusal.why
         raise LogRefused(self.refused)
 
 

@@ -91,9 +91,9 @@ class OneWriter(Background):
             try:
                 await self._write(held)
             except LogRefused as refusal:
-                self._wait(str(refusal), standby=False)
+                self._wait(refusal.why, standby=False)
                 metrics.LOG_REFUSED.set(1)
-                log.error("log_refused", why=str(refusal))  # noqa: TRY400 -- the sentence says it all
+                log.error("log_refused", why=refusal.why)  # noqa: TRY400 -- the sentence says it all
                 await asyncio.sleep(_EXAMINE_SECONDS)
                 await held.confirm()
 

@@ -28,7 +28,7 @@ def signer(seed: int, name: str = "log.test/jubao") -> Signer:
     return Signer(name, Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
 
 
-LOG, STRANGER, WITNESS = signer(1), signer(2), signer(3, "witness.test")
+LOG, STRANGER, WITNESS = signer(1), signer(2), signer(3, "witness.example")
 KEYS = {LOG.name: [LOG.key, LOG.cokey]}
 
 
@@ -119,8 +119,8 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
 
 async def test_a_witness_remembers_over_restarts(tmp_path: Path) -> None:
     """What was cosigned binds the witness after a restart: it goes on from there and takes no other history."""
-    own = own_signer(tmp_path, "witness.test")
-    assert own_signer(tmp_path, "witness.test").cokey == own.cokey
+    own = own_signer(tmp_path, "witness.example")
+    assert own_signer(tmp_path, "witness.example").cokey == own.cokey
     for old, new, expected in ((0, 7, 200), (7, 20, 200), (20, 20, 200), (7, 20, 409)):
         async with witness_at(tmp_path, own) as http:
             answer = await http.post("/add-checkpoint", content=request(old, note(new)))
@@ -138,11 +138,11 @@ async def test_a_witness_remembers_over_restarts(tmp_path: Path) -> None:
 
 
 async def test_a_log_collects_what_its_witnesses_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log learns where each witness stands, proves from there, and takes what holds; one that is away costs none."""
-    own = own_signer(tmp_path, "witness.test")
+    """The log learns where each witness stands, proves from there, and takes what holds; one away costs nothing."""
+    own = own_signer(tmp_path, "witness.example")
     async with witness_at(tmp_path, own) as http:
         assert (await http.post("/add-checkpoint", content=request(0, note(7)))).status_code == 200
-        near, away = Witness("http://witness.test", own.cokey), Witness("http://127.0.0.1:1", signer(9, "away").cokey)
+        near, away = Witness("http://witness.example", own.cokey), Witness("http://127.0.0.1:1", signer(9, "away").cokey)
 
         async def consistency(old: int, new: int) -> list[bytes]:
             return path(old, new)
@@ -166,10 +166,10 @@ async def test_a_log_collects_what_its_witnesses_sign(tmp_path: Path, monkeypatc
 
 def test_the_setting_names_witnesses() -> None:
     """Each witness is an address and a cosigner's key; anything else is told before it is used."""
-    setting = f"http://one:1/ {WITNESS.cokey}, https://two {LOG.cokey}"
-    assert witnesses_of(setting) == [Witness("http://one:1", WITNESS.cokey), Witness("https://two", LOG.cokey)]
+    setting = f"http://one.example:1/ {WITNESS.cokey}, https://two.example {LOG.cokey}"
+    assert witnesses_of(setting) == [Witness("http://one.example:1", WITNESS.cokey), Witness("https://two.example", LOG.cokey)]
     assert witnesses_of("") == []
-    for bad in ("http://one", f"one {WITNESS.cokey}", f"http://one {LOG.key}", "http://one a+b+c"):
+    for bad in ("http://one.example", f"one {WITNESS.cokey}", f"http://one.example {LOG.key}", "http://one.example a+b+c"):
         with pytest.raises(BadWitnesses, match="JUBAO_WITNESSES"):
             witnesses_of(bad)
 
@@ -189,4 +189,4 @@ def test_keys_of_logs_are_read_as_logs_publish_them(tmp_path: Path) -> None:
 
 def witness_at(directory: Path, own: Signer) -> httpx.AsyncClient:
     app = application(own, KEYS, Memory(directory), SetClock(NOW))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://witness.test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://witness.example")
