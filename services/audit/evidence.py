@@ -1,7 +1,8 @@
 """What vouches for a log: signed checkpoints, held against the keys that may sign them. No input, no output."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -32,7 +33,8 @@ class Signed(NamedTuple):
     at: int
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Evidence:
     """All that vouches for a log, by size, each size and root once; and what is wrong with the rest.
 
     `count` is the number of checkpoints that were read, good or not.
@@ -55,7 +57,7 @@ class _Unsound(Exception):
         super().__init__(what)
 
 
-def evidence_of(files: Iterable[str], keys: Sequence[DatedKey], served: str | None = None) -> Evidence:
+def evidence_of(files: Sequence[str], keys: Sequence[DatedKey], served: str | None = None) -> Evidence:
     """Reads files of checkpoints.
 
     Args:
@@ -81,7 +83,7 @@ def evidence_of(files: Iterable[str], keys: Sequence[DatedKey], served: str | No
             earliest[size, root] = min(at, earliest.get((size, root), at))
     signed = tuple(Signed(size, root, at) for (size, root), at in sorted(earliest.items()))
     problems += _histories(signed)
-    count = sum(len(split_notes(text)) for text in files) if isinstance(files, Sequence) else sum(map(len, read))
+    count = sum(len(split_notes(text)) for text in files)
     if not signed:
         problems.append(Problem(0, Kind.UNSIGNED, "no checkpoint counts, so nothing vouches for the entries"))
     return Evidence(signed, count, tuple(problems))
@@ -180,6 +182,6 @@ def _histories(signed: Sequence[Signed]) -> Iterator[Problem]:
 
 def _claimed_size(text: str) -> int | None:
     try:
-        return checkpoint_of(text.partition("\n\n")[0] + "\n").size
+        return checkpoint_of(text.partition("\n\n")[0].rstrip("\n") + "\n").size
     except BadNote:
         return None

@@ -3,10 +3,11 @@
 This is where verifying spends its time, so lines are taken together, and one by one only where something is wrong.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from itertools import chain
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,9 +24,13 @@ _MOST_TELLING: Final = 120
 # What base64 ends in before its padding, in the one way to write it: the bits beyond the last byte are none.
 _ENDS: Final = {b"==": frozenset(b"AQgw"), b"=": frozenset(b"AEIMQUYcgkosw048")}
 _TAIL: Final = 3
-_BEHIND_LEAF: Final = b'","hash":"'
-_BEHIND_LINE: Final = b'"}\n'
-_HASH_LENGTH: Final = 44
+_NEWLINE, _PADDING = b"\n="
+_END: Final = b'"}\n'
+# What stands around an index and a leaf in a line, and what the kept hash adds to it.
+_FRAME: Final = b'{"index":,"leaf":""}\n'
+_HASH_FRAME: Final = len(b'","hash":"') + 44
+_HASH_TAIL: Final = len(b'X="}\n')
+_AT_ONCE_BYTES: Final = 192 << 10
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -56,7 +61,8 @@ class Segment(NamedTuple):
     latest: bytes
 
 
-class Stretch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stretch:
     """Lines with indexes one after the other: sound ones in segments, or a single odd one. `first` None: unreadable."""
 
     first: int | None
@@ -77,33 +83,77 @@ def examined(block: bytes, cuts: Sequence[int]) -> list[Stretch]:
 
 def _at_once(block: bytes, cuts: Sequence[int]) -> list[Stretch] | None:
     """What the lines say if nothing is wrong with them, else None."""
+    hashes, times = [], {}
+    first = at = None
+    place = 0
+    while place < len(block):
+        # As much as a processor's cache holds beside what is made of it.
+        end = block.rfind(b"\n", place, place + _AT_ONCE_BYTES) + 1
+        read = _read(block[place:end], at, cuts) if end > place else None
+        if read is None:
+            return None
+        first, at = (read.first, read.first) if first is None or at is None else (first, at)
+        hashes.append(read.hashes)
+        times.update(read.times)
+        at += len(read.hashes) // HASH_BYTES
+        place = end
+    if first is None or at is None:
+        return None
+    return [Stretch(first, at - first, tuple(_segments(first, b"".join(hashes), times, cuts)))]
+
+
+class _Read(NamedTuple):
+    """Sound lines: the first index, the leaves' hashes, and times of some of them by index."""
+
+    first: int
+    hashes: bytes
+    times: dict[int, bytes]
+
+
+def _read(block: bytes, expected: int | None, cuts: Sequence[int]) -> _Read | None:
     try:
         lines = _DECODER.decode_lines(block)
     except msgspec.MsgspecError:
         return None
-    count = len(lines)
-    if not count or block.count(b"\n") != count or not block.endswith(b"\n"):
+    first, count = lines[0].index, len(lines)
+    if first < 0 or (expected is not None and first != expected):
         return None
-    first = lines[0].index
-    if first < 0 or [line.index for line in lines] != list(range(first, first + count)):
+    if [line.index for line in lines] != list(range(first, first + count)):
         return None
     bodies = [line.leaf for line in lines]
     hashes = b"".join([sha256(_LEAF + body).digest() for body in bodies])
     kept = b"".join([line.hash for line in lines])
-    if (kept and kept != hashes) or not _written_plainly(block, count, hashed=bool(kept)):
+    if (kept and kept != hashes) or not _written_plainly(block, first, bodies, hashed=bool(kept)):
         return None
-    return [Stretch(first, count, tuple(_segments(first, hashes, bodies, cuts)))]
+    return _Read(first, hashes, _times(first, bodies, cuts))
 
 
-def _written_plainly(block: bytes, count: int, *, hashed: bool) -> bool:
-    """Whether all base64 ends as it does when it is written; the decoder passes over bits that say nothing."""
-    pieces = block.split(_BEHIND_LEAF if hashed else _BEHIND_LINE)
-    if len(pieces) != count + 1:
+def _times(first: int, bodies: Sequence[bytes], cuts: Sequence[int]) -> dict[int, bytes]:
+    """Times of a sample and of the entries around each cut; what they are for is coarser than entries follow."""
+    end = first + len(bodies)
+    inner = cuts[bisect_left(cuts, first) : bisect_right(cuts, end)]
+    chosen = {*range(first, end, WIDTH), end - 1, *inner, *(cut - 1 for cut in inner)}
+    return {index: _time_of(bodies[index - first]) for index in chosen if first <= index < end}
+
+
+def _written_plainly(block: bytes, first: int, bodies: Sequence[bytes], *, hashed: bool) -> bool:
+    """Whether each line has the length and the end that the log writes, and base64 its one form.
+
+    The decoder passes over spaces between things, and over bits at the end of base64 that say nothing.
+    """
+    digits = len(str(first))
+    last = first + len(bodies) - 1
+    frame = len(_FRAME) + digits + (_HASH_FRAME if hashed else 0)
+    sizes = [frame + (len(body) + 2) // 3 * 4 for body in bodies]
+    if len(str(last)) != digits:
+        sizes = [size + len(str(index)) - digits for index, size in enumerate(sizes, first)]
+    ends = list(accumulate(sizes))
+    if ends[-1] != len(block) or {block[end - 1] for end in ends} != {_NEWLINE}:
         return False
-    # Each piece but the last ends in a leaf.
-    tails = {piece[-_TAIL:] for piece in pieces[:-1]}
+    behind = len(_END) + (_HASH_FRAME if hashed else 0)
+    tails = {block[end - behind - _TAIL : end - behind] for end in ends}
     if hashed:
-        tails |= {piece[_HASH_LENGTH - _TAIL : _HASH_LENGTH] for piece in pieces[1:]}
+        tails |= {bytes((last, _PADDING)) for last in {block[end - _HASH_TAIL] for end in ends}}
     return all(map(_plain_end, tails))
 
 
@@ -151,21 +201,20 @@ def _line(text: bytes) -> tuple[int, bytes, bytes] | Stretch:
 
 def _gathered(sound: Sequence[tuple[int, bytes, bytes]], cuts: Sequence[int]) -> Iterator[Stretch]:
     if sound:
+        first = sound[0][0]
         hashes = b"".join([found for _, found, _ in sound])
-        bodies = [body for *_, body in sound]
-        yield Stretch(sound[0][0], len(sound), tuple(_segments(sound[0][0], hashes, bodies, cuts)))
+        times = _times(first, [body for *_, body in sound], cuts)
+        yield Stretch(first, len(sound), tuple(_segments(first, hashes, times, cuts)))
 
 
-def _segments(first: int, hashes: bytes, bodies: Sequence[bytes], cuts: Sequence[int]) -> Iterator[Segment]:
-    end = first + len(bodies)
-    inner = cuts[bisect_right(cuts, first) : bisect_right(cuts, end)]
+def _segments(first: int, hashes: bytes, times: Mapping[int, bytes], cuts: Sequence[int]) -> Iterator[Segment]:
+    end = first + len(hashes) // HASH_BYTES
+    inner = cuts[bisect_right(cuts, first) : bisect_left(cuts, end)]
     start = first
-    for stop in chain(inner, () if inner and inner[-1] == end else (end,)):
-        part = bodies[start - first : stop - first]
+    for stop in (*inner, end):
         pieces = tuple(_pieces(start, hashes[(start - first) * HASH_BYTES : (stop - first) * HASH_BYTES]))
-        # Times are those of a sample; what they are needed for is coarser than entries follow one another.
-        latest = max(map(_time_of, (*part[::WIDTH], part[-1])))
-        yield Segment(stop, pieces, _time_of(part[0]), latest)
+        latest = max(time for index, time in times.items() if start <= index < stop)
+        yield Segment(stop, pieces, times[start], latest)
         start = stop
 
 

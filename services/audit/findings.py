@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 MOST_TOLD: Final = 1_000
 
@@ -24,7 +25,8 @@ class Kind(StrEnum):
     DROPPED = "dropped checkpoint"
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """Something wrong from entry `index` on, up to and without `end` (None: it is that one entry or that size)."""
 
     index: int

@@ -5,7 +5,8 @@ the hashes of their neighbours, something was put in before them or taken out.
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from services.audit.findings import Kind, Problem
 
@@ -15,7 +16,8 @@ _EDGE: Final = 64
 _SHIFT: Final = 3
 
 
-class Misfit(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Misfit:
     """An entry, the hash of its leaf, and the one kept of it."""
 
     index: int
@@ -103,6 +105,9 @@ class _Shifts:
         if shift:
             what = f"the entry that stands here belongs at index {index - shift}"
             yield Problem(index, Kind.REORDERED, what)
+        elif before is not None and before < 0 and index - before >= size:
+            # The hash kept of it stood behind the end that the log has now.
+            return
         elif after is not None and after > (before or 0):
             what = "an entry that the log did not write was put in here; those after it have moved down"
             yield Problem(index, Kind.INSERTED, what)

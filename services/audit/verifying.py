@@ -13,7 +13,7 @@ from services.audit.evidence import Evidence, time_text
 from services.audit.examining import Odd, Segment, Stretch
 from services.audit.findings import Findings, Kind, Problem
 from services.audit.misfits import Misfit, Misfits
-from services.audit.sequence import Sequence as Order
+from services.audit.sequence import Indexes
 from services.audit.tree import HASH_BYTES, Frontier
 
 GAP_SECONDS: Final = 300
@@ -81,7 +81,7 @@ class Verifier:
             self._roots[size].add(root)
             self._times[size] = min(at, self._times.get(size, at))
         self._sizes = evidence.sizes()
-        self._order = Order(start.size)
+        self._indexes = Indexes(start.size)
         self._misfits = Misfits()
         self._leaves = Frontier(start.size, start.peaks)
         self._kept: Frontier | None = None
@@ -94,29 +94,29 @@ class Verifier:
     @property
     def entries(self) -> int:
         """How many entries have been taken."""
-        return self._order.expected
+        return self._indexes.expected
 
     def take(self, stretches: Sequence[Stretch]) -> None:
         """Goes on with the next piece."""
         for stretch in stretches:
-            for taken in self._order.take(stretch):
+            for taken in self._indexes.take(stretch):
                 self._take(taken)
 
     def standing(self) -> Standing | None:
         """What a later run may go on from; None once something is wrong with the entries."""
-        if len(self.problems) > len(self._evidence.problems) or len(self._misfits) or self._order.unsettled:
+        if len(self.problems) > len(self._evidence.problems) or len(self._misfits) or self._indexes.unsettled:
             return None
         return Standing(self._leaves.size, tuple(self._leaves.peaks), self._good, self._opening, self._latest)
 
     def verdict(self) -> Verdict:
         """What came of it, when there is no more."""
-        for taken in self._order.settled():
+        for taken in self._indexes.settled():
             self._take(taken)
         size = self.entries
         for problem in self._misfits.named(size):
             self.problems.add(problem)
         largest = self._sizes[-1] if self._sizes else 0
-        if size - self._misfits.grown(size) < largest:
+        if size < largest and size - self._misfits.grown(size) < largest:
             what = f"cut off: a checkpoint of {largest} entries was signed, and {size} are here"
             self.problems.add(Problem(size, Kind.CUT, what, largest))
         return Verdict(size, self._good, self._evidence.count, self.problems)
@@ -125,7 +125,7 @@ class Verifier:
         if isinstance(taken, Problem):
             self.problems.add(taken)
             if taken.kind is not Kind.REORDERED:
-                self._stop(taken.index)
+                self._stop()
         elif taken.odd is None:
             for segment in taken.segments:
                 self._grow(segment)
@@ -136,7 +136,7 @@ class Verifier:
         if odd.why:
             self.problems.add(Problem(index, Kind.ALTERED, odd.why))
         if not odd.found:
-            self._stop(index)
+            self._stop()
             return
         if not odd.why:
             self._misfits.add(Misfit(index, odd.found, odd.kept))
@@ -189,7 +189,9 @@ class Verifier:
         opening, latest = _seconds(self._opening), _seconds(self._latest)
         at = self._times[size]
         if latest is not None and latest > at + _CLOCKS_SECONDS:
-            what = f"entries are later, by {int(latest - at)} s, than the checkpoint of {time_text(at)} that covers them"
+            what = (
+                f"entries are later, by {int(latest - at)} s, than the checkpoint of {time_text(at)} that covers them"
+            )
             self.problems.add(Problem(self._good, Kind.GAP, what, size))
         if opening is None:
             return
@@ -198,10 +200,9 @@ class Verifier:
             what = f"nothing vouched for them for {int(waited)} s, until the checkpoint of {time_text(at)}"
             self.problems.add(Problem(self._good, Kind.GAP, what, size))
 
-    def _stop(self, index: int) -> None:
+    def _stop(self) -> None:
         """Checkpoints from here on cannot be held against a log that lacks entries; the problem that says so stands."""
-        if self._checks and any(size > index for size in self._sizes):
-            self._checks = False
+        self._checks = False
 
 
 def _seconds(text: bytes) -> float | None:

@@ -9,6 +9,7 @@ import click
 from services.cli.auditing.export import export, receipt
 from services.cli.auditing.keys import key
 from services.cli.auditing.newest import checkpoint
+from services.cli.auditing.verify import verify
 from services.cli.client import client
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, say
@@ -89,5 +90,5 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-for part in (checkpoint, export, key, receipt):
+for part in (checkpoint, export, key, receipt, verify):
     command.add_command(part)
