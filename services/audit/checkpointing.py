@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from services.audit.keys import written_keys
 from services.audit.note import Checkpoint, Key, Note, Signer, checkpoint_of, note_of
 from services.audit.outside import Outside, keys_file
-from services.audit.standing import LogRefused, Standing
+from services.audit.standing import LogRefused, Standing, unusable
 from services.audit.store import checkpoints, entries, tree
 from services.audit.witnesses import Cosigners, Witness
 from services.runtime import metrics
@@ -24,6 +25,17 @@ log = logger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
 _LAST_SECONDS: Final = 8.0
+
+
+@dataclass(slots=True)
+class _Made:
+    """A checkpoint, and where it is already."""
+
+    checkpoint: Checkpoint
+    note: Note
+    at: datetime
+    in_file: bool = False
+    on_topic: bool = False
 
 
 class Checkpoints:
@@ -44,13 +56,14 @@ class Checkpoints:
         self._task: asyncio.Task[None] | None = None
         self._last = Checkpoint("", 0, b"")
         self._last_at = 0
+        self._pending: _Made | None = None
         self.trouble = ""
 
     async def start(self, signers: Sequence[Signer]) -> None:
         """Publishes the keys, and begins; a checkpoint that only the database has is published as well.
 
         Raises:
-            OSError: the key file cannot be written.
+            LogRefused: the file of public keys cannot be written.
         """
         self._signers = signers
         now = self._clock.now()
@@ -62,8 +75,11 @@ class Checkpoints:
             self._last = checkpoint_of(note_of(made.note).text)
             self._last_at = int(made.made_at.timestamp())
         file = keys_file(self._settings)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(replace_file, file, written_keys(keys).encode(), mode=PUBLIC)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(replace_file, file, written_keys(keys).encode(), mode=PUBLIC)
+        except OSError as error:
+            raise unusable(file, error) from error
         self._task = asyncio.create_task(self._run(), name="audit.checkpoints")
 
     async def stop(self) -> None:
@@ -109,28 +125,44 @@ class Checkpoints:
             LogRefused: the log does not continue its last checkpoint.
         """
         started = perf_counter()
+        if self._pending is None:
+            self._pending = await self._signed()
+        if self._pending is None:
+            return False
+        made = self._pending
+        await self._deliver(made)
+        self._pending = None
+        self._last, self._last_at = made.checkpoint, int(made.at.timestamp())
+        self._standing.vouched(made.checkpoint)
+        metrics.CHECKPOINTS.inc()
+        metrics.CHECKPOINT_SECONDS.observe(perf_counter() - started)
+        log.info("checkpoint_made", size=made.checkpoint.size, signatures=len(made.note.signatures))
+        return True
+
+    async def _signed(self) -> _Made | None:
         async with self._database.begin() as connection:
             head = await entries.head(connection)
             metrics.LOG_SIZE.set(head.size)
             if head.size == self._last.size:
-                return False
+                return None
             # Nothing is ever signed that does not continue what was signed before, whoever changed the database.
             await self._standing.examined(connection, head)
         checkpoint = Checkpoint(self._signers[0].name, head.size, head.root)
-        at = self._time()
-        text = checkpoint.text
+        at, text = self._time(), checkpoint.text
         signatures = [line for signer in self._signers for line in (signer.sign(text), signer.cosign(text, at))]
         note = await self._cosigners.cosigned(Note(text, tuple(signatures)), checkpoint)
-        made_at = datetime.fromtimestamp(at, UTC)
-        await self._outside.publish(note, made_at)
+        return _Made(checkpoint, note, datetime.fromtimestamp(at, UTC))
+
+    async def _deliver(self, made: _Made) -> None:
+        """Puts a checkpoint everywhere; called again after a failure it goes on where it stopped."""
+        if not made.in_file:
+            await self._outside.put_in_file(made.note)
+            made.in_file = True
+        if not made.on_topic:
+            await self._outside.put_on_topic(made.note, made.at)
+            made.on_topic = True
         async with self._database.begin() as connection:
-            await checkpoints.keep(connection, head.size, made_at, str(note))
-        self._last, self._last_at = checkpoint, at
-        self._standing.vouched(checkpoint)
-        metrics.CHECKPOINTS.inc()
-        metrics.CHECKPOINT_SECONDS.observe(perf_counter() - started)
-        log.info("checkpoint_made", size=head.size, cosigned=len(note.signatures) - len(signatures))
-        return True
+            await checkpoints.keep(connection, made.checkpoint.size, made.at, str(made.note))
 
     def _time(self) -> int:
         """Now; where the clock was set back, the time of the last checkpoint, for time in a log does not run back."""

@@ -9,7 +9,7 @@ from services.audit.keys import parse_keys
 from services.audit.note import BadNote, Key, Signer
 from services.audit.outside import Outside, keys_file
 from services.audit.signing import BadKeyFile, signers_of
-from services.audit.standing import LogRefused, Standing
+from services.audit.standing import LogRefused, Standing, unusable
 from services.audit.store import checkpoints, entries
 from services.audit.witnesses import BadWitnesses, witnesses_of
 from services.runtime.batch import BatchConsumer
@@ -55,7 +55,10 @@ class Keeper:
         signers = await self._signers()
         if signers:
             known = [key for signer in signers for key in (signer.key, signer.cokey)] + self._published_keys()
-            self._standing.begin(await self._outside.newest(signers[0].name, known))
+            try:
+                self._standing.begin(await self._outside.newest(signers[0].name, known))
+            except OSError as error:
+                raise unusable(self._outside.file, error) from error
         else:
             log.warning("log_unsigned")
         async with self._database.begin() as connection:
@@ -113,4 +116,5 @@ class Keeper:
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as error:
-            raise LogRefused(f"the log's public keys {keys_file(self._settings)} cannot be read: {error}") from error
+            file = keys_file(self._settings)
+            raise LogRefused(f"the log's public keys in {file} cannot be read: {type(error).__name__}") from error

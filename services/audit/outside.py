@@ -50,14 +50,20 @@ class Outside:
         texts = (await asyncio.to_thread(self._tail), await self._last_records())
         return [found for found in (_newest(place, origin, known) for place in texts) if found is not None]
 
-    async def publish(self, note: Note, at: datetime) -> None:
-        """Puts a checkpoint into the file, and then on the topic.
+    async def put_in_file(self, note: Note) -> None:
+        """Adds a checkpoint to the file, durably.
 
         Raises:
-            OSError: the file cannot be written.
-            BrokerAway: Kafka did not take it in time; it is in the file.
+            OSError: it cannot be written.
         """
         await asyncio.to_thread(self._append, str(note))
+
+    async def put_on_topic(self, note: Note, at: datetime) -> None:
+        """Sends a checkpoint, and waits until the broker has it.
+
+        Raises:
+            BrokerAway: it did not take it in time.
+        """
         await self._publisher.publish([_message(note, at)])
 
     def _append(self, note: str) -> None:
@@ -77,7 +83,7 @@ class Outside:
                 file.seek(0, os.SEEK_END)
                 file.seek(max(0, file.tell() - _TAIL_BYTES))
                 return split_notes(file.read().decode(errors="replace"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     async def _last_records(self) -> list[str]:

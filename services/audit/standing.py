@@ -5,6 +5,7 @@ is compared with the newest checkpoints outside it before the first append, and 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from services.audit.note import Checkpoint
 from services.audit.store import entries, tree
@@ -17,6 +18,13 @@ class LogRefused(Exception):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(why)
+
+
+def unusable(file: Path, error: OSError) -> LogRefused:
+    """The refusal where a file that the log needs outside its database cannot be used."""
+    return LogRefused(
+        f"{file} cannot be used ({error.strerror}): let the process that writes the log read and write it"
+    )
 
 
 class Standing:

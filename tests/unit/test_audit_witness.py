@@ -29,6 +29,7 @@ def signer(seed: int, name: str = "log.test/jubao") -> Signer:
 
 
 LOG, STRANGER, WITNESS = signer(1), signer(2), signer(3, "witness.example")
+AWAY = signer(9, "away.example")
 KEYS = {LOG.name: [LOG.key, LOG.cokey]}
 
 
@@ -142,7 +143,7 @@ async def test_a_log_collects_what_its_witnesses_sign(tmp_path: Path, monkeypatc
     own = own_signer(tmp_path, "witness.example")
     async with witness_at(tmp_path, own) as http:
         assert (await http.post("/add-checkpoint", content=request(0, note(7)))).status_code == 200
-        near, away = Witness("http://witness.example", own.cokey), Witness("http://127.0.0.1:1", signer(9, "away").cokey)
+        near, away = Witness("http://witness.example", own.cokey), Witness("http://127.0.0.1:1", AWAY.cokey)
 
         async def consistency(old: int, new: int) -> list[bytes]:
             return path(old, new)
@@ -167,9 +168,17 @@ async def test_a_log_collects_what_its_witnesses_sign(tmp_path: Path, monkeypatc
 def test_the_setting_names_witnesses() -> None:
     """Each witness is an address and a cosigner's key; anything else is told before it is used."""
     setting = f"http://one.example:1/ {WITNESS.cokey}, https://two.example {LOG.cokey}"
-    assert witnesses_of(setting) == [Witness("http://one.example:1", WITNESS.cokey), Witness("https://two.example", LOG.cokey)]
+    assert witnesses_of(setting) == [
+        Witness("http://one.example:1", WITNESS.cokey),
+        Witness("https://two.example", LOG.cokey),
+    ]
     assert witnesses_of("") == []
-    for bad in ("http://one.example", f"one {WITNESS.cokey}", f"http://one.example {LOG.key}", "http://one.example a+b+c"):
+    for bad in (
+        "http://one.example",
+        f"one {WITNESS.cokey}",
+        f"http://one.example {LOG.key}",
+        "http://one.example a+b+c",
+    ):
         with pytest.raises(BadWitnesses, match="JUBAO_WITNESSES"):
             witnesses_of(bad)
 
