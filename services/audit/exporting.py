@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from services.audit.keys import written_keys
-from services.audit.store import checkpoints, entries
+from services.audit.store import checkpoints, entries, tree
+from services.audit.tree import leaf_hash
 from services.runtime.database import Connection, Database
 from services.runtime.problems import Problem, Unprocessable
 
@@ -17,7 +18,7 @@ MOST_SIZE: Final = (1 << 63) - 1
 _TEXT: Final = "text/plain; charset=utf-8"
 _NDJSON: Final = "application/x-ndjson"
 _LINES: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {_NDJSON: {"schema": {"type": "string"}}}}}
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 1_024
 
 
 class NoCheckpoint(Problem):
@@ -99,12 +100,27 @@ async def _lines(database: Database, since: int, until: int) -> AsyncIterator[by
     while since < until:
         end = min(since + _AT_ONCE, until)
 
-        async def work(connection: Connection, since: int = since, end: int = end) -> list[tuple[int, bytes]]:
-            return await entries.leaves(connection, since, end)
+        async def work(connection: Connection, since: int = since, end: int = end) -> bytes:
+            return await export_lines(connection, since, end)
 
-        rows = await database.transact(work)
-        yield b"".join([b'{"index":%d,"leaf":"%s"}\n' % (index, b64encode(leaf)) for index, leaf in rows])
+        yield await database.transact(work)
         since = end
+
+
+async def export_lines(connection: Connection, start: int, end: int) -> bytes:
+    """The lines of the entries from `start` up to and without `end`, of which some may be gone.
+
+    The hash in a line is the one that the tree keeps, so that an entry which was altered since is told from its
+    neighbours. Those of the tile at the edge, 255 at most, are kept nowhere and come from the entries.
+    """
+    rows = await entries.leaves(connection, start, end)
+    kept = await tree.kept_hashes(connection, start, end)
+    lines = [
+        b'{"index":%d,"leaf":"%b","hash":"%b"}\n'
+        % (index, b64encode(leaf), b64encode(kept.get(index) or leaf_hash(leaf)))
+        for index, leaf in rows
+    ]
+    return b"".join(lines)
 
 
 async def _checkpoints(database: Database) -> AsyncIterator[str]:

@@ -14,6 +14,8 @@ MOST: Final = 4_096
 # A place this close to the last that was noted may miss its counterpart.
 _EDGE: Final = 64
 _SHIFT: Final = 3
+# Hashes are kept by so many; the last ones of a log are made when it is read.
+_WIDTH: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +101,14 @@ class _Shifts:
             if lost and fewer > 0:
                 what = "what belongs here is missing; the entries after it have moved up"
                 yield Problem(index, Kind.MISSING, what, index + fewer)
-            elif lost and shift > 0 and self._ends(at) and index + 1 < size:
+            elif lost and shift > 0 and self._ends(at) and not _at_edge(index + 1, size):
                 yield Problem(index, Kind.MISSING, "the entry that belongs here is missing")
             return
         if shift:
             what = f"the entry that stands here belongs at index {index - shift}"
             yield Problem(index, Kind.REORDERED, what)
-        elif before is not None and before < 0 and index - before >= size:
-            # The hash kept of it stood behind the end that the log has now.
+        elif before is not None and before < 0 and any(map(self._ends, range(at, min(at - before, len(self.of))))):
+            # It moved up with those before it; the hash kept of it stands behind the end of what is known.
             return
         elif after is not None and after > (before or 0):
             what = "an entry that the log did not write was put in here; those after it have moved down"
@@ -118,7 +120,11 @@ class _Shifts:
     def _around(self, at: int, step: int) -> int | None:
         """The shift of the nearest neighbour on one side that moved with others; None if there is none."""
         place = at + step
-        while 0 <= place < len(self.of) and self._noted[place].index == self._noted[place - step].index + step:
+        while (
+            abs(place - at) <= _EDGE
+            and 0 <= place < len(self.of)
+            and self._noted[place].index == self._noted[place - step].index + step
+        ):
             if self.of[place]:
                 return self.of[place] if self.in_shift(place) else None
             place += step
@@ -129,3 +135,8 @@ class _Shifts:
 
     def _joined(self, one: int, other: int) -> bool:
         return self.of[one] == self.of[other] and self._noted[other].index == self._noted[one].index + 1
+
+
+def _at_edge(index: int, size: int) -> bool:
+    """Whether an entry is the log's end, or the first of those of which no hash was kept yet."""
+    return index >= size or (index % _WIDTH == 0 and size - index < _WIDTH)

@@ -1,7 +1,7 @@
 """The log's tree in PostgreSQL: tiles, roots and proofs are those of the plain recursion, and HTTP answers them."""
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -244,7 +244,11 @@ async def test_the_export_is_every_entry_that_is_signed(http: httpx.AsyncClient)
     assert [line["index"] for line in lines] == list(range(SIZE - 1))
     assert [b64decode(line["leaf"]) for line in lines] == BODIES[:-1]
     part = (await http.get("/v1/export", params={"from": 7, "to": 9})).text
-    assert part == '{"index":7,"leaf":"eyJlbnRyeSI6N30="}\n{"index":8,"leaf":"eyJlbnRyeSI6OH0="}\n'
+    hashes = [b64encode(HASHES[number]).decode() for number in (7, 8)]
+    assert part == (
+        f'{{"index":7,"leaf":"eyJlbnRyeSI6N30=","hash":"{hashes[0]}"}}\n'
+        f'{{"index":8,"leaf":"eyJlbnRyeSI6OH0=","hash":"{hashes[1]}"}}\n'
+    )
 
 
 async def test_all_checkpoints_and_keys_are_told(http: httpx.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from services.audit.store import entries
 from services.audit.tiles import WIDTH, Edge, hash_in, place_of, width_of
 from services.audit.tree import (
     EMPTY_ROOT,
+    HASH_BYTES,
     Node,
     consistency_nodes,
     fold,
@@ -25,6 +26,9 @@ TILES: Final = text("""
     SELECT level, number, hashes FROM tiles
     JOIN unnest(CAST(:levels AS int[]), CAST(:numbers AS bigint[])) AS wanted (level, number) USING (level, number)
 """)
+
+# Full tiles of entries' hashes.
+ENTRY_TILES: Final = text("SELECT number, hashes FROM tiles WHERE level = 0 AND number >= :first AND number < :end")
 
 # The roots of some neighbouring tiles, which are hashes of a tile of the level above.
 ROOTS: Final = text("""
@@ -129,6 +133,16 @@ async def tile(connection: AsyncConnection, level: int, number: int, width: int)
     """
     found = await _tiles(connection, {(level, number): WIDTH}) if width == WIDTH else {}
     return found.get((level, number)) or await _part(connection, level, number, width)
+
+
+async def kept_hashes(connection: AsyncConnection, start: int, end: int) -> dict[int, bytes]:
+    """The hashes of entries in a range as their full tiles hold them, by index."""
+    asked = {"first": start // WIDTH, "end": -(-end // WIDTH)}
+    return {
+        number * WIDTH + at: hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
+        for number, hashes in await connection.execute(ENTRY_TILES, asked)
+        for at in range(WIDTH)
+    }
 
 
 async def _hashes(connection: AsyncConnection, nodes: Iterable[Node], size: int) -> dict[Node, bytes]:
