@@ -27,10 +27,10 @@ KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "entries and hashes",
-        ("audit/leaf.py", "audit/disclosure.py", "audit/tree.py", "audit/tiles.py", "audit/twins.py:leaf"),
+        ("audit/leaf.py", "audit/disclosure.py", "audit/tree.py", "audit/tiles.py"),
     ),
     ("SQL", ("/store.py", "/store/", "runtime/bulk.py", "runtime/database.py", "/sqlalchemy/", "/asyncpg/")),
-    ("decode", ("runtime/decoding.py", "audit/reading.py", "audit/twins.py", ":decode", ":arrival_of")),
+    ("decode", ("runtime/decoding.py", "audit/reading.py", "runtime/twins.py", ":decode", ":arrival_of")),
     ("events made", ("triage/priority.py", "triage/consume.py", "review/events.py", "runtime/writing.py", "/trace.py")),
     ("cases joined", ("review/joining.py", "review/consume.py", "review/ordering.py", "audit/consume.py")),
     ("broker", ("/aiokafka/", "/faststream/", "runtime/broker.py", "/kafka/")),

@@ -118,7 +118,8 @@ def commitment(salt: bytes, part: bytes) -> str:
 def moment(value: datetime | str) -> str:
     """A time in the one form leaves write it: UTC, microseconds, `Z`.
 
-    Text is a time as a double reads it (`twins.py`): UTC with `Z`, with no fraction, milliseconds or microseconds.
+    Text is a time as a double reads it (`services.runtime.twins`): UTC with `Z`, and no fraction, milliseconds or
+    microseconds.
 
     Raises:
         Unfit: the time has no year between 1 and 9999 in UTC.

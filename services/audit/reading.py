@@ -10,7 +10,7 @@ from schemas.envelope import Event
 from schemas.topics import CHECKPOINTS, TOPICS, Topic
 from services.audit.disclosure import FAMILIES, Family
 from services.audit.leaf import Leaf, Origin, Place, Unfit, derived_identity, leaf_of, unreadable
-from services.audit.twins import Twin, Unlike
+from services.runtime.twins import Twin, Unlike
 
 # Every topic but that of the log's own checkpoints: those vouch for entries and are none.
 LOGGED: Final = tuple(topic for topic in TOPICS if topic is not CHECKPOINTS)

@@ -24,7 +24,7 @@ from services.runtime.dead import Refused, Rejection, bury
 from services.runtime.decoding import decode_event
 from services.runtime.health import Health
 from services.runtime.logs import logger, where_raised
-from services.runtime.problems import Unavailable
+from services.runtime.problems import BrokerAway, Unavailable
 from services.runtime.settings import Settings
 
 __all__ = ["BatchConsumer", "Item", "Record", "Refused", "Rejection", "Stage", "decode_event"]
@@ -163,7 +163,7 @@ class BatchConsumer(Generic[ValueT]):
         self._untaken = set(places)
         try:
             await self._take()
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, OSError, TimeoutError, BrokerAway) as error:
             self._wait_for_engines(f"cannot take its partitions: {type(error).__name__}")
 
     async def _on_revoked(self, places: Sequence[Place]) -> None:
@@ -176,24 +176,39 @@ class BatchConsumer(Generic[ValueT]):
         places = sorted(self._untaken, key=lambda p: (p.topic, p.partition))
         if not places:
             return
+        ends = await self._subscription.ends(places)
         async with self._database.begin() as connection:
             taken = await offsets.take(connection, places, self._cluster)
         for place, state in taken.items():
             if place not in self._untaken:
                 continue
-            if state.cluster != self._cluster:
-                self._replaced = (
-                    f"{place.topic}[{place.partition}] has offsets of broker {state.cluster}, but this is "
-                    f"{self._cluster}: connect the old broker again, or clear the offsets table to read the new one "
-                    "from its beginning"
-                )
-                log.error("broker_replaced", topic=place.topic, partition=place.partition)
+            if not self._continues(place, state, ends[place]):
                 self._subscription.pause([place])
                 continue
             self._held[place] = _Held(state.epoch, state.next)
             self._untaken.discard(place)
             self._subscription.seek(place, state.next)
         log.info("partitions_taken", group=self.name, count=len(taken))
+
+    def _continues(self, place: Place, state: offsets.Standing, end: int) -> bool:
+        """Whether the partition is the one that the offset counts on; where it is not, its records would be lost."""
+        if state.cluster != self._cluster:
+            self._replaced = (
+                f"{place.topic}[{place.partition}] has offsets of broker {state.cluster}, but this is "
+                f"{self._cluster}: connect the old broker again, or stop the services and run "
+                "`jubao db forget-offsets` to read this one from its beginning"
+            )
+            log.error("broker_replaced", topic=place.topic, partition=place.partition)
+            return False
+        if state.next > end:
+            self._replaced = (
+                f"{place.topic}[{place.partition}] ends at {end}, but was read up to {state.next}: it was set back or "
+                "made anew; restore its records, or stop the services and run `jubao db forget-offsets` to read all "
+                "topics from their beginning"
+            )
+            log.error("topic_set_back", topic=place.topic, partition=place.partition, end=end, read=state.next)
+            return False
+        return True
 
     # --- a batch
 
@@ -345,7 +360,7 @@ class BatchConsumer(Generic[ValueT]):
             try:
                 self._untaken &= set(self._subscription.assignment())
                 await self._take()
-            except (SQLAlchemyError, OSError, TimeoutError):
+            except (SQLAlchemyError, OSError, TimeoutError, BrokerAway):
                 continue
             break
         self._trouble = ""

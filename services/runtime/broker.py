@@ -141,6 +141,18 @@ class Subscription:
         """The next record read from a partition is this one; what was fetched ahead is dropped."""
         self._consumer.seek(TopicPartition(place.topic, place.partition), offset)
 
+    async def ends(self, places: Sequence[Place]) -> dict[Place, int]:
+        """The offset after the last record of each of these partitions.
+
+        Raises:
+            BrokerAway: it does not answer.
+        """
+        try:
+            found = await self._consumer.end_offsets([TopicPartition(p.topic, p.partition) for p in places])
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerAway from error
+        return {Place(p.topic, p.partition): int(offset) for p, offset in found.items()}
+
     def pause(self, places: Iterable[Place]) -> None:
         """Stops delivery from partitions while polling, and so membership of the group, goes on."""
         if held := self._still_ours(places):

@@ -17,8 +17,8 @@ import schemas
 from schemas.topics import Topic
 from services.audit.disclosure import FAMILIES
 from services.audit.reading import LOGGED, Reader
-from services.audit.twins import NoTwin, Twin, Unlike
 from services.runtime.broker import Record
+from services.runtime.twins import NoTwin, Twin, Unlike
 
 EXAMPLES = Path(schemas.__file__).parent / "examples"
 SALT = bytes(range(32))

@@ -78,7 +78,10 @@ class Log:
 
     def of(self, rows: Sequence[tuple[bytes, bytes]]) -> "Log":
         """The same checkpoints over what a database holds now."""
-        return replace(self, lines=[line(index, *row) for index, row in enumerate(rows)])
+        after = replace(self)
+        # Not by `replace`, to which an emptied log would be one that was not given.
+        after.lines = [line(index, *row) for index, row in enumerate(rows)]
+        return after
 
     def evidence(self) -> Evidence:
         return evidence_of(["\n".join(self.notes)], parse_keys(self.keys), self.served)

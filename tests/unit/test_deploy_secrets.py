@@ -77,7 +77,8 @@ def test_each_service_has_its_own_alone(made: Path) -> None:
         others = {
             content
             for name, content in held.items()
-            if name.partition("/")[0] in {*SERVICES, "desk", "log", "postgres", "kafka"} - {service} and "jwks" not in name
+            if name.partition("/")[0] in {*SERVICES, "desk", "log", "postgres", "kafka"} - {service}
+            and "jwks" not in name
         }
         assert own
         assert not own & others

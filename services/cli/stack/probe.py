@@ -1,6 +1,7 @@
 """Asking a process whether it is ready, over TCP or a unix socket, with nothing but the standard library."""
 
 import http.client
+import json
 import socket
 from urllib.parse import urlsplit
 
@@ -37,6 +38,16 @@ def asked(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> tuple
         return None
     finally:
         connection.close()
+
+
+def waits_for(address: str, path: str) -> str:
+    """What a process that is not ready says it waits for, in its own words; empty when it says nothing."""
+    answer = asked(address, path)
+    try:
+        waits = json.loads(answer[1])["waits"] if answer else {}
+        return "; ".join(f"{name}: {why}" for name, why in waits.items())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _connection(address: str, seconds: float) -> http.client.HTTPConnection:

@@ -15,7 +15,7 @@ from services.cli.stack.directory import DataDirectory
 from services.cli.stack.leftovers import stop_leftovers
 from services.cli.stack.logfile import last_sentence, rotate
 from services.cli.stack.prepare import STEP_SECONDS, Step, preparation_failure
-from services.cli.stack.probe import answers_ok
+from services.cli.stack.probe import answers_ok, waits_for
 from services.cli.stack.process import Engine, end_all, failure, spawn, stop
 from services.cli.stack.services import Addresses
 from services.cli.stack.signals import Signals, StopAsked
@@ -195,7 +195,8 @@ class Supervisor:
                 if child.exits >= _MOST_EXITS_WHILE_STARTING:
                     raise NotReady(child.name, f"ended {child.exits} times while starting", log, last_sentence(log))
                 if time.monotonic() > deadline:
-                    raise NotReady(child.name, f"was not ready ({probe}) in {self._plan.ready_seconds:.0f} s", log)
+                    what = f"was not ready ({probe}) in {self._plan.ready_seconds:.0f} s"
+                    raise NotReady(child.name, what, log, waits_for(child.slot.health, probe))
             self._pause(_POLL_SECONDS)
 
     def _stay(self) -> None:
