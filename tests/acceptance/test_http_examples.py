@@ -210,8 +210,8 @@ def settled(call: str, answer: httpx.Response) -> bool:
             return bool(found["claims"]) and found["claims"][0]["case"]["class"] == "P0"
         case "GET /v1/reports/{report_id}":
             return "outcomes" not in str(answer.url) or found["state"] == "decided"
-        case "GET /v1/entries":
-            return bool(found["entries"])
+        case "GET /v1/entries" | "GET /v1/receipts/{report_id}":
+            return bool(found["entries"]) and not found.get("pending")
         case "GET /v1/dead":
             return bool(found["letters"])
     return True

@@ -1,5 +1,6 @@
 """What docs/operations/backup.md says of a backup of which only one half is brought back, shown on a stack."""
 
+import json
 import random
 import shutil
 import subprocess
@@ -77,7 +78,7 @@ def told(stack: Stack, process: str, *words: str, seconds: float = 110) -> str:
 
 def outcome_ids(stack: Stack) -> set[str]:
     """The outcomes that were ever announced: ids, of which a repeat counts once for every consumer."""
-    return {record.headers["ce_id"] for record in stack.consume("outcomes.v1")}
+    return {json.loads(record.value)["id"] for record in stack.consume("outcomes.v1")}
 
 
 def outcomes_kept(stack: Stack) -> int:

@@ -38,4 +38,5 @@ def test_weird_requests_are_refused_by_name(stack: Stack) -> None:
             found.append(("no problem document", request, answer[:600]))
         elif status >= 400 and request.method != "HEAD":
             assert json.loads(body)["status"] == status
-    assert found == [], f"seed {SEED}: {len(found)} of {REQUESTS}\n{stack.logs()}"
+    # Not compared with an empty list: of these the difference takes pytest many minutes to draw.
+    assert not found, f"seed {SEED}: {len(found)} of {REQUESTS}: {str(found[:5])[:5_000]}\n{stack.logs()}"
