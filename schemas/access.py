@@ -95,6 +95,8 @@ ACCESS: Final[Mapping[str, tuple[Rule, ...]]] = {
         Rule("GET", "/v1/consistency", ("auditor",)),
         Rule("GET", "/v1/export", ("auditor",)),
         Rule("GET", "/v1/receipts/{report_id}", ("auditor", "platform")),
+        # It names nobody: people are roles in it, and the reporter is in no leaf.
+        Rule("GET", "/v1/stories/{report_id}", ("auditor", "platform")),
         # Hashes say nothing of anybody, and a log that all can hold to its word is worth more.
         Rule("GET", "/tiles/checkpoint"),
         Rule("GET", "/tiles/tile/{level}/{number}"),

@@ -10,6 +10,7 @@ from services.audit.keeper import Keeper
 from services.audit.proving import proofs_router
 from services.audit.reading import LOGGED
 from services.audit.store import entries
+from services.audit.storytelling import stories_router
 from services.audit.tiling import tiles_router
 from services.audit.writer import OneWriter
 from services.runtime.database import Connection
@@ -25,7 +26,13 @@ async def _counts(connection: Connection) -> Mapping[str, int]:
 
 def _http(process: Process) -> Unit:
     database = process.database(_SERVICE)
-    routers = [entries_router(process), proofs_router(database), export_router(database), tiles_router(database)]
+    routers = [
+        entries_router(process),
+        stories_router(database),
+        proofs_router(database),
+        export_router(database),
+        tiles_router(database),
+    ]
     app = application(process, _SERVICE, "Jubao audit", routers, counts=_counts, consumes=LOGGED)
     return Unit(app)
 

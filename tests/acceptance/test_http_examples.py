@@ -64,6 +64,7 @@ STORY = [
     (AUDITOR, "audit", "GET /v1/entries/{index}/proof"),
     (AUDITOR, "audit", "GET /v1/consistency"),
     (AUDITOR, "audit", "GET /v1/receipts/{report_id}"),
+    (AUDITOR, "audit", "GET /v1/stories/{report_id}"),
     (AUDITOR, "audit", "GET /v1/export"),
     (AUDITOR, "audit", "GET /tiles/tile/entries/{number}"),
     ("", "audit", "GET /tiles/tile/{level}/{number}"),

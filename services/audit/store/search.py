@@ -33,6 +33,18 @@ STORY: Final = """
 # The entries that name a report.
 OF_REPORT: Final = text("SELECT index, leaf FROM entries WHERE report_id = :report_id ORDER BY index LIMIT :limit")
 
+# The entries of a report's cases that concern no single report: claims and their ends, decisions.
+OF_ITS_CASES: Final = text("""
+    WITH cases AS MATERIALIZED (
+        SELECT DISTINCT case_id FROM entries WHERE report_id = :report_id AND case_id IS NOT NULL
+    )
+    SELECT found.index, found.leaf FROM cases CROSS JOIN LATERAL (
+        SELECT index, leaf FROM entries WHERE case_id = cases.case_id AND report_id IS NULL
+        ORDER BY index LIMIT :limit
+    ) AS found
+    ORDER BY found.index LIMIT :limit
+""")
+
 # The next spans of the log in which an actor did something, or a type occurs, or both.
 SPANS: Final = """
     SELECT DISTINCT span FROM doings WHERE {conditions} AND span >= :first_span AND span <= :last_span
@@ -109,6 +121,12 @@ async def search(connection: AsyncConnection, wanted: Wanted, limit: int) -> lis
 async def of_report(connection: AsyncConnection, report_id: UUID, limit: int) -> list[tuple[int, bytes]]:
     """Index and leaf of the first `limit` entries that name a report, its cases' others left out."""
     rows = await connection.execute(OF_REPORT, {"report_id": report_id, "limit": limit})
+    return [(index, leaf) for index, leaf in rows]
+
+
+async def of_its_cases(connection: AsyncConnection, report_id: UUID, limit: int) -> list[tuple[int, bytes]]:
+    """Index and leaf of the first `limit` entries of a report's cases that concern no single report."""
+    rows = await connection.execute(OF_ITS_CASES, {"report_id": report_id, "limit": limit})
     return [(index, leaf) for index, leaf in rows]
 
 

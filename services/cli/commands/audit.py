@@ -9,6 +9,7 @@ import click
 from services.cli.auditing.export import export, receipt
 from services.cli.auditing.keys import key
 from services.cli.auditing.newest import checkpoint
+from services.cli.auditing.story import story
 from services.cli.auditing.verify import verify
 from services.cli.client import client
 from services.cli.options import data_option, json_option
@@ -90,5 +91,5 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-for part in (checkpoint, export, key, receipt, verify):
+for part in (checkpoint, export, key, receipt, story, verify):
     command.add_command(part)

@@ -1,0 +1,93 @@
+"""Stories over HTTP: a report's way in plain words, each sentence with the entries that say so."""
+
+from typing import Annotated, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from services.audit.proving import NoReport
+from services.audit.store import search
+from services.audit.store.search import Wanted
+from services.audit.story import Language, told
+from services.audit.story_facts import fact_of
+from services.runtime.database import Connection, Database
+
+# A case of more entries is told by its first ones; of the rest by those of the report itself, of claims and decisions.
+_MOST_ENTRIES: Final = 5_000
+_MOST_OF_EACH: Final = 1_000
+_ZONE_CHARACTERS: Final = 64
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
+        raise PydanticCustomError(
+            "time_zone", "no time zone has this name; take one of the IANA list, as Asia/Shanghai"
+        ) from unknown
+    return name
+
+
+class Manner(BaseModel):
+    """How a story is to be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lang: Language = Field(Language.CHINESE, description="`zh` is Chinese as written on the mainland, `en` English.")
+    time_zone: Annotated[
+        str, StringConstraints(min_length=1, max_length=_ZONE_CHARACTERS), AfterValidator(_known_zone)
+    ] = Field("Asia/Shanghai", description="Whose clocks times are told by, a name of the IANA list.")
+
+
+class StorySentence(BaseModel):
+    """A sentence, when what it tells happened, and the indexes of the entries that say so."""
+
+    text: str
+    entries: list[int]
+    time: AwareDatetime
+
+
+class Story(BaseModel):
+    """A report's way. People are roles with a letter; `complete` is false where a large case is told in part."""
+
+    report_id: UUID
+    lang: Language
+    complete: bool
+    sentences: list[StorySentence]
+
+
+def stories_router(database: Database) -> APIRouter:
+    """The route of stories."""
+    router = APIRouter(prefix="/v1", tags=["stories"])
+
+    @router.get("/stories/{report_id}", summary="A report's way in plain words")
+    async def story(report_id: UUID, manner: Annotated[Manner, Query()]) -> Story:
+        async def work(connection: Connection) -> tuple[dict[int, bytes], bool]:
+            return await _entries(connection, report_id)
+
+        found, complete = await database.transact(work)
+        if not found:
+            raise NoReport
+        facts = [fact_of(index, leaf) for index, leaf in found.items()]
+        sentences = told(report_id, facts, manner.lang, ZoneInfo(manner.time_zone))
+        return Story(
+            report_id=report_id,
+            lang=manner.lang,
+            complete=complete,
+            sentences=[StorySentence(text=s.text, entries=list(s.entries), time=s.at) for s in sentences],
+        )
+
+    return router
+
+
+async def _entries(connection: Connection, report_id: UUID) -> tuple[dict[int, bytes], bool]:
+    """The leaves of a report and of its cases by index, and whether they are all."""
+    found = await search.search(connection, Wanted(report_id=report_id), _MOST_ENTRIES + 1)
+    if len(found) <= _MOST_ENTRIES:
+        return dict(found), True
+    own = await search.of_report(connection, report_id, _MOST_OF_EACH)
+    alone = await search.of_its_cases(connection, report_id, _MOST_OF_EACH)
+    return dict([*found[:_MOST_ENTRIES], *own, *alone]), False
