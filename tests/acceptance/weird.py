@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from schemas.access import ACCESS, Rule
 
+# The most that is read of an answer.
+MOST_BYTES = 1 << 20
+
 METHODS = ("HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "PROPFIND", "get", "M-SEARCH", "QUERY")
 SEGMENTS = (
     "%00", "a%00b", "%ff%fe", "%F0%9F%92%A9", "..%2f..%2f", "%2e%2e", "%", "%u1234", "%0d%0aX:%20y", "'", '"',
@@ -145,12 +148,12 @@ def _request(drawn: random.Random, service: str, rule: Rule, token_of: dict[str,
 
 
 def answered(port: int, weird: Weird, seconds: float) -> bytes:
-    """All that comes back until the other side hangs up."""
+    """What comes back until the other side hangs up, or enough of it: an export may be as long as the log."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as line:
         try:
             line.sendall(weird.sent)
-            while piece := line.recv(65_536):
+            while len(received) < MOST_BYTES and (piece := line.recv(65_536)):
                 received += piece
         except (ConnectionResetError, BrokenPipeError):
             return received

@@ -149,11 +149,10 @@ def test_a_service_that_cannot_start_ends_the_start(directory: DataDirectory, st
     supervisor = start("broken", ready=False)
     _, said = supervisor.communicate(timeout=30)
     assert supervisor.returncode == 1
-    sentence = (
-        f"The service process lazy ended 5 times while starting; the last lines of {directory.log_of('lazy')} say why."
-    )
+    log = directory.log_of("lazy")
+    sentence = f"The service process lazy ended 5 times while starting: it cannot be; see {log}."
     assert said.splitlines()[-1] == sentence
-    assert "it cannot be" in directory.log_of("lazy").read_text()
+    assert "it cannot be" in log.read_text()
     assert read_state(directory) is None
 
 
