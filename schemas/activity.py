@@ -1,16 +1,21 @@
 """What people and guards did beside the way of a report: `jubao.activity.<what>.v1` on `activity.v1`."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
+from schemas.access import Role
 from schemas.envelope import Contract, Event
 from schemas.text import Code, Identifier, Name, Text
-from schemas.vocabulary import AlertCode, Lane
+from schemas.vocabulary import AlertCode, Lane, Look
 
 ALERT = "jubao.activity.alert.v1"
 POLICY_LOADED = "jubao.activity.policy_loaded.v1"
+VIEWED = "jubao.activity.viewed.v1"
+
+_MOST_FILTERS = 20
 
 
 class Alert(Contract):
@@ -44,3 +49,52 @@ class PolicyLoaded(Event[PolicyLoad]):
     """Triage began to class by a policy it had not used before; key: the policy's name."""
 
     type: Literal["jubao.activity.policy_loaded.v1"]
+
+
+class View(Contract):
+    """Somebody was shown entries or cases. It tells who, how and how much, never what they typed.
+
+    Filters stand by their names. Ids stand only where something was found by them, so that they are ids we had already.
+    """
+
+    actor: Name = Field(description="The account that looked.")
+    role: Role = Field(description="The role it looked as.")
+    what: Look = Field(description="How it looked.")
+    answered: Annotated[int, Field(ge=0)] = Field(description="How many entries or cases it was shown.")
+    filters: Annotated[list[Code], Field(default_factory=list, max_length=_MOST_FILTERS)] = Field(
+        description="By what it narrowed the search: names of filters."
+    )
+    first: Annotated[int, Field(ge=0)] | None = Field(None, description="The lowest index of the entries shown.")
+    last: Annotated[int, Field(ge=0)] | None = Field(None, description="The highest.")
+    report_id: UUID | None = Field(None, description="The report that was looked at.")
+    case_id: UUID | None = Field(None, description="The case that was looked at.")
+    content_id: Identifier | None = Field(None, description="The reported item that was looked at.")
+    source_id: Identifier | None = Field(None, description="The source that was looked at.")
+
+
+class Viewed(Event[View]):
+    """Somebody looked; key: the account's name."""
+
+    type: Literal["jubao.activity.viewed.v1"]
+
+
+def viewed(view: View, *, source: str, event_id: UUID, at: datetime) -> Viewed:
+    """The event of a view, as every service tells it.
+
+    Args:
+        view: who was shown what.
+        source: the service that shows it.
+        event_id: a new id.
+        at: when it is shown.
+    """
+    about = view.report_id or view.case_id or view.content_id or view.source_id or view.what
+    return Viewed(
+        specversion="1.0",
+        id=event_id,
+        source=source,
+        type=VIEWED,
+        time=at,
+        subject=str(about),
+        correlationid=view.report_id,
+        data=view,
+    )

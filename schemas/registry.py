@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from schemas.activity import AlertRaised, PolicyLoaded
+from schemas.activity import AlertRaised, PolicyLoaded, Viewed
 from schemas.case import CaseEvent
 from schemas.checkpoint import CheckpointMade
 from schemas.decision import DecisionMade
@@ -23,6 +23,7 @@ _MODELS: tuple[type[Event[Any]], ...] = (
     OutcomeReached,
     AlertRaised,
     PolicyLoaded,
+    Viewed,
     SourceChanged,
     AttesterChanged,
     CheckpointMade,

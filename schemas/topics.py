@@ -78,11 +78,12 @@ OUTCOMES = Topic(
     about="What each reporter may hear: the end of one report, without the reviewer's words or name.",
 )  # fmt: skip
 ACTIVITY = Topic(
-    "activity.v1", ("jubao.activity.alert.v1", "jubao.activity.policy_loaded.v1"),
-    "report id, alert code or policy name",
-    ("triage", "review"), ("audit",),
+    "activity.v1", ("jubao.activity.alert.v1", "jubao.activity.policy_loaded.v1", "jubao.activity.viewed.v1"),
+    "report id, alert code, policy name or account",
+    ("triage", "review", "audit"), ("audit",),
     partitions=2, retention=_MONTH, keeper="audit",
-    about="What a person should look at: attestations that did not count, overload, another policy in force.",
+    about="What a person should look at: attestations that did not count, overload, another policy in force; and who "
+    "looked at what.",
 )  # fmt: skip
 SOURCES = Topic(
     "sources.v1", ("jubao.source.changed.v1", "jubao.attester.changed.v1"), "source id or key id",

@@ -209,6 +209,19 @@ class Standing(Word):
     UNKNOWN = "unknown", "No registry entry for this source.", "来源未登记。"
 
 
+class Look(Word):
+    """How somebody looked at the log or at cases."""
+
+    SEARCH = "search", "A search of the log.", "检索日志。"
+    STORY = "story", "The story of a report.", "阅读举报经过。"
+    RECEIPT = "receipt", "The receipt of a report.", "获取举报回执。"
+    PROOF = "proof", "The proof of an entry.", "获取条目证明。"
+    BUNDLE = "bundle", "A bundle of entries.", "获取条目包。"
+    EXPORT = "export", "An export of the log.", "导出日志。"
+    CASE = "case", "One case with its reports.", "查看案件。"
+    CASES = "cases", "A list of cases.", "查看案件列表。"
+
+
 class AlertCode(Word):
     """What an alert in the log warns of."""
 

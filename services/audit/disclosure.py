@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from schemas import topics, vocabulary
-from schemas.activity import ALERT, POLICY_LOADED, AlertRaised, PolicyLoaded
+from schemas.activity import ALERT, POLICY_LOADED, VIEWED, AlertRaised, PolicyLoaded, Viewed
 from schemas.case import CaseEvent
 from schemas.decision import MADE, DecisionMade
 from schemas.outcome import REACHED, OutcomeReached
@@ -215,6 +215,26 @@ def policy_loaded(event: PolicyLoaded) -> Disclosure:
     return Disclosure(actor=data.actor, detail={"policy": data.policy, "version": data.version, "sha256": data.sha256})
 
 
+def somebody_viewed(event: Viewed) -> Disclosure:
+    """Somebody was shown entries or cases: all of it is shown, for it holds nothing that they typed."""
+    data = event.data
+    return Disclosure(
+        actor=data.actor,
+        report_id=data.report_id,
+        case_id=data.case_id,
+        content_id=data.content_id,
+        source_id=data.source_id,
+        detail={
+            "role": data.role,
+            "what": data.what,
+            "answered": data.answered,
+            "filters": data.filters or None,
+            "first": data.first,
+            "last": data.last,
+        },
+    )
+
+
 def source_changed(event: SourceChanged) -> Disclosure:
     """A source was added or changed: its remit and keys are shown, the names of people and offices committed to."""
     data = event.data
@@ -297,6 +317,7 @@ FAMILIES: Final[Mapping[str, tuple[Family, ...]]] = {
     topics.ACTIVITY.name: (
         Family((ALERT,), AlertRaised, alert_raised),
         Family((POLICY_LOADED,), PolicyLoaded, policy_loaded),
+        Family((VIEWED,), Viewed, somebody_viewed),
     ),
     topics.SOURCES.name: (
         Family((SOURCE_CHANGED,), SourceChanged, source_changed),

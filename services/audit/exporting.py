@@ -7,10 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
+from schemas.vocabulary import Look
 from services.audit.keys import written_keys
 from services.audit.store import checkpoints, entries, tree
 from services.audit.tree import leaf_hash
+from services.audit.watching import Watch
 from services.runtime.database import Connection, Database
+from services.runtime.gate import SignedIn
 from services.runtime.problems import Problem, Unprocessable
 
 MOST_SIZE: Final = (1 << 63) - 1
@@ -33,7 +36,7 @@ class NoCheckpoint(Problem):
         )
 
 
-def export_router(database: Database) -> APIRouter:
+def export_router(database: Database, watch: Watch) -> APIRouter:
     """The routes of what is kept outside to check the log with."""
     router = APIRouter(prefix="/v1", tags=["export"])
 
@@ -56,6 +59,7 @@ def export_router(database: Database) -> APIRouter:
         responses=_LINES,
     )
     async def export(
+        caller: SignedIn,
         since: Annotated[int, Query(alias="from", ge=0, le=MOST_SIZE, description="The first index.")] = 0,
         until: Annotated[
             int | None,
@@ -63,6 +67,12 @@ def export_router(database: Database) -> APIRouter:
         ] = None,
     ) -> StreamingResponse:
         made = await size_asked(database, until, "query.to")
+
+        async def work(connection: Connection) -> None:
+            await watch.note(connection, caller, Look.EXPORT, range(since, made))
+
+        # Before the first line goes out, since an answer that has begun cannot be refused.
+        await database.transact(work)
         return StreamingResponse(_lines(database, since, made), media_type=_NDJSON)
 
     return router

@@ -5,24 +5,30 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Response
 
+from schemas.vocabulary import Look
 from services.audit.search import EntriesPage, Filters, shown
 from services.audit.store import search as find
+from services.audit.watching import Watch
 from services.runtime.database import Connection
+from services.runtime.gate import SignedIn
 from services.runtime.pages import Cursors
 from services.runtime.problems import Unprocessable
 from services.runtime.process import Process
 
 
-def entries_router(process: Process) -> APIRouter:
+def entries_router(process: Process, watch: Watch) -> APIRouter:
     """The routes of the log."""
     router = APIRouter(prefix="/v1", tags=["entries"])
 
     @router.get("/entries", summary="Entries that fit all filters, in order of index", response_model=EntriesPage)
-    async def entries(filters: Annotated[Filters, Query()]) -> Response:
+    async def entries(caller: SignedIn, filters: Annotated[Filters, Query()]) -> Response:
         wanted = _wanted(filters, process.cursors)
 
         async def work(connection: Connection) -> list[tuple[int, bytes]]:
-            return await find.search(connection, wanted, filters.limit + 1)
+            found = await find.search(connection, wanted, filters.limit + 1)
+            page = [index for index, _ in found[: filters.limit]]
+            await watch.note(connection, caller, Look.SEARCH, page, filters=filters)
+            return found
 
         found = await process.database("audit").transact(work)
         page = found[: filters.limit]

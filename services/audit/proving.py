@@ -7,12 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
+from schemas.vocabulary import Look
 from services.audit.exporting import MOST_SIZE, newest, size_asked
 from services.audit.keys import written_keys
 from services.audit.note import checkpoint_of, note_of
 from services.audit.store import checkpoints, entries, search, tree
 from services.audit.tree import leaf_hash
+from services.audit.watching import Watch
 from services.runtime.database import Connection, Database
+from services.runtime.gate import SignedIn
 from services.runtime.problems import Problem, Unprocessable
 
 _MOST_OF_A_REPORT: Final = 1_000
@@ -86,12 +89,13 @@ class Receipt(BaseModel):
     keys: str
 
 
-def proofs_router(database: Database) -> APIRouter:
+def proofs_router(database: Database, watch: Watch) -> APIRouter:
     """The routes that prove; they read committed entries, tiles and checkpoints, and need no key."""
     router = APIRouter(prefix="/v1", tags=["proofs"])
 
     @router.get("/entries/{index}/proof", summary="That an entry is in the tree")
     async def inclusion(
+        caller: SignedIn,
         index: Annotated[Index, Path()],
         size: Annotated[
             int | None, Query(ge=1, le=MOST_SIZE, description="Of the tree; else the newest signed.")
@@ -105,6 +109,7 @@ def proofs_router(database: Database) -> APIRouter:
             ((_, leaf),) = await entries.leaves(connection, index, index + 1)
             path = await tree.inclusion(connection, index, made)
             root = await tree.root(connection, made)
+            await watch.note(connection, caller, Look.PROOF, [index])
             return Inclusion(
                 index=index, size=made, leaf_hash=_text(leaf_hash(leaf)), path=_texts(path), root=_text(root)
             )
@@ -132,11 +137,14 @@ def proofs_router(database: Database) -> APIRouter:
         return await database.transact(work)
 
     @router.get("/receipts/{report_id}", summary="A report's entries, each proved")
-    async def receipt(report_id: UUID) -> Receipt:
+    async def receipt(caller: SignedIn, report_id: UUID) -> Receipt:
         made = await newest(database)
 
         async def work(connection: Connection) -> Receipt:
-            return await _receipt(connection, report_id, made)
+            found = await _receipt(connection, report_id, made)
+            shown = [entry.index for entry in found.entries]
+            await watch.note(connection, caller, Look.RECEIPT, shown, report_id=report_id)
+            return found
 
         return await database.transact(work)
 

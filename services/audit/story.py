@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from schemas.activity import ALERT, POLICY_LOADED
+from schemas.activity import ALERT, POLICY_LOADED, VIEWED
 from schemas.case import CaseChange
 from schemas.decision import MADE
 from schemas.outcome import REACHED
@@ -29,13 +29,13 @@ _GIVEN_BACK: Final = frozenset({CaseChange.RELEASED.event_type, CaseChange.EXPIR
 # What befalls the reports of a case by the hundred.
 _CROWDED: Final = frozenset({CaseChange.JOINED.event_type, CaseChange.ATTACHED.event_type, REACHED})
 # What the entries of one sentence have in common.
-_ALIKE: Final = ("verdict", "late")
+_ALIKE: Final = ("verdict", "late", "what", "role")
 # Of the same millisecond, what leads to another comes first.
 _ORDER: Final[Mapping[str, int]] = {
     name: place
     for place, name in enumerate((
         UNREADABLE, POLICY_LOADED, ATTESTER_CHANGED, SOURCE_CHANGED, SUBMITTED, TRIAGED, ALERT,
-        *(change.event_type for change in CaseChange), MADE, REACHED,
+        *(change.event_type for change in CaseChange), MADE, REACHED, VIEWED,
     ))
 }  # fmt: skip
 
@@ -119,11 +119,13 @@ def _noted(facts: list[Fact], stage: Stage, seen: set[tuple[str, bool, str]]) ->
 
 
 def _belongs(fact: Fact, first: Fact, stage: Stage) -> bool:
-    """Whether an entry goes with those before it: others' reports, one holder's renewals."""
+    """Whether an entry goes with those before it: others' reports, one holder's renewals, one's looks."""
     if fact.type != first.type or fact.case_id != first.case_id:
         return False
     if fact.type in _CROWDED:
         return not same_report(fact, stage.report_id) and not same_report(first, stage.report_id) and _like(fact, first)
+    if fact.type == VIEWED:
+        return fact.actor == first.actor and _like(fact, first)
     return fact.type == _RENEWED and fact.actor == first.actor
 
 

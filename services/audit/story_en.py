@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from schemas.activity import ALERT, POLICY_LOADED
+from schemas.activity import ALERT, POLICY_LOADED, VIEWED
 from schemas.case import CaseChange
 from schemas.decision import MADE
 from schemas.outcome import REACHED
@@ -18,6 +18,7 @@ from schemas.vocabulary import (
     Channel,
     ContentType,
     Lane,
+    Look,
     SourceKind,
     Standing,
     Verdict,
@@ -214,6 +215,16 @@ def _alert(scene: Scene, stage: Stage) -> str:
     return f"{_span(scene, stage)} an alert was raised: {code} ({_means(AlertCode, code)})."
 
 
+def _viewed(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    times = "" if scene.count == 1 else f" {scene.count} times"
+    shown = sum(one.detail["answered"] for one in scene.facts if isinstance(one.detail.get("answered"), int))
+    return (
+        f"{_span(scene, stage)} {_person(fact.word('role'), fact.actor, stage)} looked{times}: "
+        f"{_means(Look, fact.word('what'))}, {shown} shown."
+    )
+
+
 def _policy_loaded(scene: Scene, stage: Stage) -> str:
     fact = scene.first
     return f"At {_when(fact.at, stage)} policy {fact.word('policy')}, version {fact.word('version')}, came into force."
@@ -275,6 +286,7 @@ _WORDINGS: Final[Mapping[str, Wording]] = {
     REACHED: _outcome,
     ALERT: _alert,
     POLICY_LOADED: _policy_loaded,
+    VIEWED: _viewed,
     SOURCE_CHANGED: _source_changed,
     ATTESTER_CHANGED: _attester_changed,
     UNREADABLE: _unreadable,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from schemas.activity import ALERT, POLICY_LOADED
+from schemas.activity import ALERT, POLICY_LOADED, VIEWED
 from schemas.case import CaseChange
 from schemas.decision import MADE
 from schemas.outcome import REACHED
@@ -18,6 +18,7 @@ from schemas.vocabulary import (
     Channel,
     ContentType,
     Lane,
+    Look,
     SourceKind,
     SourceStatus,
     Standing,
@@ -30,6 +31,15 @@ from services.audit.story_facts import Fact, Scene, Stage, Tongue, Waited, Wordi
 # The ten heavenly stems, by which Chinese texts call people whom they do not name.
 _STEMS: Final = "甲乙丙丁戊己庚辛壬癸"
 _UNITS: Final = {"d": "天", "h": "小时", "min": "分", "s": "秒"}
+_ROLES: Final = {
+    "reviewer": "审核员",
+    "senior": "高级审核员",
+    "supervisor": "主管",
+    "auditor": "审计员",
+    "admin": "管理员",
+    "platform": "平台账号",
+    "police": "网警账号",
+}
 _CHANGES: Final = {
     "added": "新增",
     "suspended": "暂停",
@@ -225,6 +235,17 @@ def _alert(scene: Scene, stage: Stage) -> str:
     return f"{_span(scene, stage)}，发出警示：{_means(AlertCode, code)}（{code}）。"
 
 
+def _viewed(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    role = _ROLES.get(fact.word("role"), fact.word("role"))
+    times = "" if scene.count == 1 else f"{scene.count}次"
+    shown = sum(one.detail["answered"] for one in scene.facts if isinstance(one.detail.get("answered"), int))
+    return (
+        f"{_span(scene, stage)}，{_person(role, fact.actor, stage)}{times}{_means(Look, fact.word('what'))}，"
+        f"共显示{shown}条。"
+    )
+
+
 def _policy_loaded(scene: Scene, stage: Stage) -> str:
     fact = scene.first
     return f"{_when(fact.at, stage)}，策略 {fact.word('policy')} 第 {fact.word('version')} 版开始施行。"
@@ -288,6 +309,7 @@ _WORDINGS: Final[Mapping[str, Wording]] = {
     REACHED: _outcome,
     ALERT: _alert,
     POLICY_LOADED: _policy_loaded,
+    VIEWED: _viewed,
     SOURCE_CHANGED: _source_changed,
     ATTESTER_CHANGED: _attester_changed,
     UNREADABLE: _unreadable,

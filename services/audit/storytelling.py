@@ -8,12 +8,15 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from schemas.vocabulary import Look
 from services.audit.proving import NoReport
 from services.audit.store import search
 from services.audit.store.search import Wanted
 from services.audit.story import Language, told
 from services.audit.story_facts import fact_of
+from services.audit.watching import Watch
 from services.runtime.database import Connection, Database
+from services.runtime.gate import SignedIn
 
 # A case of more entries is told by its first ones; of the rest by those of the report itself, of claims and decisions.
 _MOST_ENTRIES: Final = 5_000
@@ -59,18 +62,20 @@ class Story(BaseModel):
     sentences: list[StorySentence]
 
 
-def stories_router(database: Database) -> APIRouter:
+def stories_router(database: Database, watch: Watch) -> APIRouter:
     """The route of stories."""
     router = APIRouter(prefix="/v1", tags=["stories"])
 
     @router.get("/stories/{report_id}", summary="A report's way in plain words")
-    async def story(report_id: UUID, manner: Annotated[Manner, Query()]) -> Story:
+    async def story(caller: SignedIn, report_id: UUID, manner: Annotated[Manner, Query()]) -> Story:
         async def work(connection: Connection) -> tuple[dict[int, bytes], bool]:
-            return await _entries(connection, report_id)
+            found, complete = await _entries(connection, report_id)
+            if not found:
+                raise NoReport
+            await watch.note(connection, caller, Look.STORY, sorted(found), report_id=report_id)
+            return found, complete
 
         found, complete = await database.transact(work)
-        if not found:
-            raise NoReport
         facts = [fact_of(index, leaf) for index, leaf in found.items()]
         sentences = told(report_id, facts, manner.lang, ZoneInfo(manner.time_zone))
         return Story(

@@ -8,10 +8,14 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
+from schemas.vocabulary import Look
 from services.audit.exporting import newest
 from services.audit.store import entries, tree
 from services.audit.tiles import WIDTH, bundle, tile_asked, width_of
+from services.audit.watching import Watch
+from services.runtime.auth import Caller
 from services.runtime.database import Connection, Database
+from services.runtime.gate import SignedIn
 from services.runtime.problems import Problem
 
 _BYTES: Final = "application/octet-stream"
@@ -37,7 +41,7 @@ class NoTile(Problem):
         )
 
 
-def tiles_router(database: Database) -> APIRouter:
+def tiles_router(database: Database, watch: Watch) -> APIRouter:
     """The routes of the tiles."""
     router = APIRouter(prefix="/tiles", tags=["tiles"])
 
@@ -48,8 +52,8 @@ def tiles_router(database: Database) -> APIRouter:
     @router.get(
         "/tile/entries/{number:path}", summary="A bundle of 256 entries", response_class=Response, responses=_ANSWER
     )
-    async def entry_bundle(number: str) -> Response:
-        return Response(await _bundle(database, number), media_type=_BYTES, headers=_FOR_AUDITORS)
+    async def entry_bundle(caller: SignedIn, number: str) -> Response:
+        return Response(await _bundle(database, watch, caller, number), media_type=_BYTES, headers=_FOR_AUDITORS)
 
     @router.get(
         "/tile/{level}/{number:path}", summary="A tile of 256 hashes", response_class=Response, responses=_ANSWER
@@ -60,7 +64,7 @@ def tiles_router(database: Database) -> APIRouter:
     return router
 
 
-async def _bundle(database: Database, number: str) -> bytes:
+async def _bundle(database: Database, watch: Watch, caller: Caller, number: str) -> bytes:
     asked = tile_asked(f"entries/{number}")
     if asked is None:
         raise NoTile
@@ -70,6 +74,7 @@ async def _bundle(database: Database, number: str) -> bytes:
         if width_of(0, place, await entries.size(connection)) < width:
             raise NoTile
         rows = await entries.leaves(connection, place * WIDTH, place * WIDTH + width)
+        await watch.note(connection, caller, Look.BUNDLE, [index for index, _ in rows])
         return bundle([leaf for _, leaf in rows])
 
     return await database.transact(work)

@@ -11,6 +11,7 @@ from services.review.http import desk_router, reading_router
 from services.review.leasing import Terms
 from services.review.store import queries
 from services.review.sweep import Sweeper
+from services.review.watching import Watch
 from services.runtime.batch import BatchConsumer
 from services.runtime.process import Process, Unit, UnitMaker
 from services.runtime.settings import Settings
@@ -32,7 +33,7 @@ def _http(process: Process) -> Unit:
         process,
         _SERVICE,
         "Jubao review",
-        [desk_router(desk), reading_router(database, process.cursors)],
+        [desk_router(desk), reading_router(database, process.cursors, Watch(process.clock))],
         workers=workers,
         counts=queries.counts,
         consumes=(topics.TRIAGE_FLAGGED, topics.TRIAGE_PUBLIC),

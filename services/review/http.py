@@ -32,6 +32,8 @@ from services.review.leasing import LeaseLost
 from services.review.refusals import RefusedHere, ReportUnknown, problem_of
 from services.review.store import queries
 from services.review.store.decisions import CaseUnknown
+from services.review.watching import Watch
+from services.runtime.auth import Caller
 from services.runtime.database import Connection, Database
 from services.runtime.gate import SignedIn
 from services.runtime.pages import Cursors
@@ -71,6 +73,11 @@ class CaseFilter(BaseModel):
     content_id: Identifier | None = None
     cursor: str | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_CASES)] = 50
+
+    @property
+    def names(self) -> list[str]:
+        """By what the list is narrowed, without what says where a page begins and ends."""
+        return sorted(self.model_dump(by_alias=True, exclude_none=True).keys() - {"cursor", "limit"})
 
 
 def desk_router(desk: Desk) -> APIRouter:
@@ -130,14 +137,14 @@ def desk_router(desk: Desk) -> APIRouter:
     return router
 
 
-def reading_router(database: Database, cursors: Cursors) -> APIRouter:
+def reading_router(database: Database, cursors: Cursors, watch: Watch) -> APIRouter:
     """Cases, queues, and where a report stands."""
     router = APIRouter(prefix="/v1", tags=["reading"])
 
     @router.get("/cases/{case_id}", summary="One case with its first reports and its history")
-    async def case(case_id: UUID) -> CaseAnswer:
+    async def case(caller: SignedIn, case_id: UUID) -> CaseAnswer:
         async def work(connection: Connection) -> list[CaseAnswer]:
-            return await queries.cases(connection, [case_id])
+            return await _case(connection, watch, caller, case_id)
 
         found = await database.transact(work)
         if not found:
@@ -145,19 +152,11 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
         return found[0]
 
     @router.get("/cases", summary="Cases, the newest first", responses={200: {"links": _OF_CASES}})
-    async def cases(wanted: Annotated[CaseFilter, Query()]) -> CasePage:
+    async def cases(caller: SignedIn, wanted: Annotated[CaseFilter, Query()]) -> CasePage:
         before = None if wanted.cursor is None else _place(cursors.read(wanted.cursor, "at", "id"))
 
         async def work(connection: Connection) -> list[CaseSummary]:
-            return await queries.page(
-                connection,
-                states=[wanted.state] if wanted.state else [],
-                classes=[int(PriorityClass[wanted.priority])] if wanted.priority else [],
-                queue=wanted.queue,
-                content_id=wanted.content_id,
-                before=before,
-                most=wanted.limit + 1,
-            )
+            return await _page(connection, watch, caller, wanted, before)
 
         found = await database.transact(work)
         shown, more = found[: wanted.limit], len(found) > wanted.limit
@@ -179,6 +178,30 @@ def reading_router(database: Database, cursors: Cursors) -> APIRouter:
         return found
 
     return router
+
+
+async def _case(connection: Connection, watch: Watch, caller: Caller, case_id: UUID) -> list[CaseAnswer]:
+    found = await queries.cases(connection, [case_id])
+    for one in found:
+        await watch.one(connection, caller, one.id, one.content_id)
+    return found
+
+
+async def _page(
+    connection: Connection, watch: Watch, caller: Caller, wanted: CaseFilter, before: tuple[datetime, UUID] | None
+) -> list[CaseSummary]:
+    """A page of cases and the one behind it, if there is one."""
+    found = await queries.page(
+        connection,
+        states=[wanted.state] if wanted.state else [],
+        classes=[int(PriorityClass[wanted.priority])] if wanted.priority else [],
+        queue=wanted.queue,
+        content_id=wanted.content_id,
+        before=before,
+        most=wanted.limit + 1,
+    )
+    await watch.several(connection, caller, min(len(found), wanted.limit), wanted.names, wanted.content_id)
+    return found
 
 
 def _token(text: str) -> UUID:

@@ -1,17 +1,24 @@
-"""Stories over HTTP: of whom, by whom, in which language and zone, and of a case that is larger than a story."""
+"""Stories over HTTP, in which language and of how large a case; and that whoever looks at the log is told to it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import httpx
+import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import text
 
+from schemas.topics import ACTIVITY
 from services.audit.app import UNITS
 from services.audit.leaf import Disclosure, Leaf, Origin, leaf_of
-from services.audit.store import tree
+from services.audit.note import Checkpoint, Note, Signer
+from services.audit.reading import Reader
+from services.audit.store import checkpoints, entries, tree
 from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
 from services.runtime.migrate import upgrade
 from services.runtime.process import Process
@@ -82,6 +89,11 @@ async def process(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -
     made = Process(settings)
     async with made.database("audit").begin() as writing:
         await tree.append(writing, [*way(0, SMALL, 1, 1), *way(7, LARGE, 2, CROWD)])
+        signer = Signer("log.test/jubao", Ed25519PrivateKey.generate())
+        await checkpoints.name(writing, signer.name)
+        size, root = await entries.head(writing)
+        note = Note(text_of := Checkpoint(signer.name, size, root).text, (signer.sign(text_of),))
+        await checkpoints.keep(writing, size, BEGIN, str(note))
     yield made
     await made.close()
 
@@ -132,3 +144,94 @@ async def test_what_cannot_be_told_is_said(http: httpx.AsyncClient) -> None:
     for wrong in ({"lang": "fr"}, {"time_zone": "Asia/Nowhere"}, {"time_zone": "../etc/passwd"}, {"zone": "UTC"}):
         answer = await http.get(f"/v1/stories/{SMALL}", params=wrong)
         assert answer.status_code == 422, wrong
+
+
+async def looks(process: Process, *, clear: bool = True) -> list[bytes]:
+    """The events of looks that wait in the outbox."""
+    async with process.database("audit").begin() as connection:
+        found = list((await connection.execute(text("SELECT value FROM outbox ORDER BY id"))).scalars())
+        if clear:
+            await connection.execute(text("DELETE FROM outbox"))
+    return found
+
+
+LOOKS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("/v1/entries", {"report_id": SMALL, "from": BEGIN.isoformat()},
+     {"what": "search", "answered": 7, "filters": ["from", "report_id"], "first": 0, "last": 6,
+      "report_id": str(SMALL)}),
+    ("/v1/entries", {"content_id": "v_1", "type": "jubao.case.claimed.v1", "limit": 1},
+     {"what": "search", "answered": 1, "filters": ["content_id", "type"], "first": 4, "last": 4, "content_id": "v_1"}),
+    ("/v1/entries", {"content_id": "zhang_san", "actor": "a reporter's name"},
+     {"what": "search", "answered": 0, "filters": ["actor", "content_id"]}),
+    ("/v1/entries", {"report_id": UUID(int=1 << 99)}, {"what": "search", "answered": 0, "filters": ["report_id"]}),
+    (f"/v1/stories/{SMALL}", {}, {"what": "story", "answered": 7, "first": 0, "last": 6, "report_id": str(SMALL)}),
+    (f"/v1/receipts/{SMALL}", {}, {"what": "receipt", "answered": 4, "first": 0, "last": 6, "report_id": str(SMALL)}),
+    ("/v1/entries/5/proof", {"size": 7}, {"what": "proof", "answered": 1, "first": 5, "last": 5}),
+    ("/v1/export", {"from": 2, "to": 6}, {"what": "export", "answered": 4, "first": 2, "last": 5}),
+    ("/tiles/tile/entries/000", {}, {"what": "bundle", "answered": 256, "first": 0, "last": 255}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "query", "told"), LOOKS)
+async def test_every_look_is_told_to_the_log(
+    process: Process, http: httpx.AsyncClient, path: str, query: dict[str, Any], told: dict[str, Any]
+) -> None:
+    """A look is one event with account, role, kind and range; what was typed stands in it only if the log had it."""
+    await looks(process)
+    answer = await http.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    (value,) = await looks(process)
+    assert orjson.loads(value)["data"] == {"actor": "ada", "role": "auditor", "filters": [], **told}
+
+
+async def test_what_shows_no_entry_is_no_look(process: Process, http: httpx.AsyncClient) -> None:
+    """Keys, checkpoints, hashes, health, and what is refused or not there, are not told to the log."""
+    await looks(process)
+    for path in (
+        "/healthz",
+        "/v1/keys",
+        "/v1/checkpoint",
+        "/v1/consistency?from=1&to=7",
+        "/tiles/tile/0/000",
+    ):
+        assert (await http.get(path)).status_code == 200, path
+    for path in (f"/v1/stories/{UUID(int=1 << 99)}", "/v1/entries?type=none", "/tiles/tile/entries/999"):
+        assert (await http.get(path)).status_code in {404, 422}, path
+    assert await looks(process) == []
+
+
+async def test_a_look_that_cannot_be_noted_is_not_answered(process: Process, http: httpx.AsyncClient) -> None:
+    """Where the disk takes no event a search, a story and an export are 503, without a line of the log."""
+    dsn = process.settings.database.get_secret_value()
+    owner = await asyncpg.connect(dsn)
+    await owner.execute(
+        "CREATE FUNCTION audit.full() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$"
+    )
+    await owner.execute("CREATE TRIGGER full_disk BEFORE INSERT ON audit.outbox EXECUTE FUNCTION audit.full()")
+    try:
+        for path in ("/v1/entries", f"/v1/stories/{SMALL}", "/v1/export?to=3", "/tiles/tile/entries/000"):
+            answer = await http.get(path)
+            assert answer.status_code == 503, path
+            assert "leaf" not in answer.text
+    finally:
+        await owner.execute("DROP TRIGGER full_disk ON audit.outbox")
+        await owner.close()
+
+
+async def test_looks_are_told_in_the_story_and_not_in_the_receipt(process: Process, http: httpx.AsyncClient) -> None:
+    """Looks at a report, once logged, are in its story by role, and in no receipt, which goes to the reporter."""
+    await looks(process)
+    for _ in range(2):
+        await http.get("/v1/entries", params={"report_id": SMALL})
+    reader = Reader(ACTIVITY)
+    noted = [
+        reader.leaf(At("activity.v1", n, BEGIN + timedelta(hours=9, seconds=n)), value, bytes(32))
+        for n, value in enumerate(await looks(process))
+    ]
+    async with process.database("audit").begin() as writing:
+        await tree.append(writing, noted)
+    last = (await http.get(f"/v1/stories/{SMALL}")).json()["sentences"][-1]
+    assert "审计员乙2次检索日志，共显示14条。" in last["text"]
+    assert last["entries"] == [CROWD + 13, CROWD + 14]
+    assert len((await http.get(f"/v1/receipts/{SMALL}")).json()["entries"]) == 4

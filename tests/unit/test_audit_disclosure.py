@@ -208,6 +208,22 @@ def policy_loaded() -> dict[str, Any]:
     return {"policy": "default", "version": "2026-11", "sha256": "ef" * 32, "actor": "triage"}
 
 
+def viewed() -> dict[str, Any]:
+    return {
+        "actor": "zhao",
+        "role": "auditor",
+        "what": "search",
+        "answered": 7,
+        "filters": ["report_id", "source_id"],
+        "first": 12,
+        "last": 31,
+        "report_id": REPORT,
+        "case_id": CASE,
+        "content_id": "v_7301",
+        "source_id": "src-1",
+    }
+
+
 # One event of each type with every field given, so that a field which is forgotten somewhere is seen to be.
 SAMPLES: list[tuple[Topic, str, dict[str, Any]]] = [
     (topics.REPORTS_PUBLIC, "jubao.report.submitted.v1", report()),
@@ -219,6 +235,7 @@ SAMPLES: list[tuple[Topic, str, dict[str, Any]]] = [
     (topics.OUTCOMES, "jubao.outcome.reached.v1", outcome()),
     (topics.ACTIVITY, "jubao.activity.alert.v1", alert()),
     (topics.ACTIVITY, "jubao.activity.policy_loaded.v1", policy_loaded()),
+    (topics.ACTIVITY, "jubao.activity.viewed.v1", viewed()),
     (topics.SOURCES, "jubao.source.changed.v1", source()),
     (topics.SOURCES, "jubao.attester.changed.v1", attester()),
 ]

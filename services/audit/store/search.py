@@ -30,8 +30,11 @@ STORY: Final = """
     ORDER BY index
 """
 
-# The entries that name a report.
-OF_REPORT: Final = text("SELECT index, leaf FROM entries WHERE report_id = :report_id ORDER BY index LIMIT :limit")
+# The entries of a report's own way. Looks at it are none of it: they name staff, and receipts go to reporters.
+OF_REPORT: Final = text("""
+    SELECT index, leaf FROM entries WHERE report_id = :report_id AND type <> 'jubao.activity.viewed.v1'
+    ORDER BY index LIMIT :limit
+""")
 
 # The entries of a report's cases that concern no single report: claims and their ends, decisions.
 OF_ITS_CASES: Final = text("""
@@ -119,7 +122,7 @@ async def search(connection: AsyncConnection, wanted: Wanted, limit: int) -> lis
 
 
 async def of_report(connection: AsyncConnection, report_id: UUID, limit: int) -> list[tuple[int, bytes]]:
-    """Index and leaf of the first `limit` entries that name a report, its cases' others left out."""
+    """Index and leaf of the first `limit` entries of a report's own way: its cases' others and looks are left out."""
     rows = await connection.execute(OF_REPORT, {"report_id": report_id, "limit": limit})
     return [(index, leaf) for index, leaf in rows]
 
