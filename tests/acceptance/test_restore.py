@@ -86,6 +86,11 @@ def outcomes_kept(stack: Stack) -> int:
     return int(stack.sql("SELECT count(*) AS n FROM outcomes.outcomes")[0]["n"])
 
 
+def log_size(stack: Stack) -> int:
+    """How many entries the log has; a search would add one for itself."""
+    return int(stack.sql("SELECT size FROM audit.head")[0]["size"])
+
+
 def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
     """With the database alone set back, reports and outcomes come back and review forgets later decisions."""
     stack = lone_stack
@@ -96,7 +101,7 @@ def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
     stack.settle()
     assert decided(stack) == "v_before"
     stack.settle()
-    before = len(stack.entries())
+    before = log_size(stack)
     stack.down()
     copied(stack.data / "postgres", stack.directory / "backup")
 
@@ -106,7 +111,7 @@ def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
     stack.settle()
     assert decided(stack) == "v_after"
     whole = stack.settle()["reports"]
-    entries = len(stack.entries())
+    entries = log_size(stack)
     announced = outcome_ids(stack)
     assert len(announced) == outcomes_kept(stack) == 2
     stack.down()
@@ -121,7 +126,7 @@ def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
     assert states(stack, "v_after") == ["queued"]
     assert outcomes_kept(stack) == 2
     assert outcome_ids(stack) == announced
-    assert len(stack.entries()) >= entries
+    assert log_size(stack) >= entries
 
     assert decided(stack) == "v_after"
     assert stack.settle()["reports"] == whole

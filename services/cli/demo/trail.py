@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from schemas.activity import VIEWED
 from services.cli.client import client
 from services.cli.demo.failure import NotAsPromised, awaited
 
@@ -24,6 +25,8 @@ _PAUSE_SECONDS = 0.1
 def entries(data: Path | None, report_id: UUID) -> list[dict[str, Any]]:
     """The log's entries of the report and its case once all steps are among them, in order of their time.
 
+    Looks at them are left out: these calls are such looks.
+
     Raises:
         Late: a step is not in the log, which may be far behind the other services.
         NotAsPromised: an entry names a cause that is not there, or came before it.
@@ -42,6 +45,7 @@ def entries(data: Path | None, report_id: UUID) -> list[dict[str, Any]]:
             seconds=_LOGGED_SECONDS,
             pause_seconds=_PAUSE_SECONDS,
         )
+    found = [entry for entry in found if entry["type"] != VIEWED]
     _hold_causes(found)
     return sorted(found, key=lambda entry: (entry["time"], _place(entry)))
 
