@@ -15,7 +15,22 @@ ALERT = "jubao.activity.alert.v1"
 POLICY_LOADED = "jubao.activity.policy_loaded.v1"
 VIEWED = "jubao.activity.viewed.v1"
 
-_MOST_FILTERS = 20
+# A closed list, so that nothing that was typed can stand among them.
+FilterName = Literal[
+    "type",
+    "report_id",
+    "case_id",
+    "content_id",
+    "source_id",
+    "actor",
+    "event_id",
+    "from",
+    "to",
+    "state",
+    "class",
+    "queue",
+]
+_MOST_FILTERS = 12
 
 
 class Alert(Contract):
@@ -61,7 +76,7 @@ class View(Contract):
     role: Role = Field(description="The role it looked as.")
     what: Look = Field(description="How it looked.")
     answered: Annotated[int, Field(ge=0)] = Field(description="How many entries or cases it was shown.")
-    filters: Annotated[list[Code], Field(default_factory=list, max_length=_MOST_FILTERS)] = Field(
+    filters: Annotated[list[FilterName], Field(default_factory=list, max_length=_MOST_FILTERS)] = Field(
         description="By what it narrowed the search: names of filters."
     )
     first: Annotated[int, Field(ge=0)] | None = Field(None, description="The lowest index of the entries shown.")

@@ -5,9 +5,10 @@ by the outbox, after the answer, and so no look is in what it shows itself.
 """
 
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID
 
-from schemas.activity import View, viewed
+from schemas.activity import FilterName, View, viewed
 from schemas.envelope import CONTENT_TYPE
 from schemas.topics import ACTIVITY
 from schemas.vocabulary import Look
@@ -74,6 +75,6 @@ class Watch:
         await enqueue(connection, [Message(ACTIVITY.name, key, event_bytes(event), event.id, None, headers)])
 
 
-def _names(filters: Filters) -> list[str]:
+def _names(filters: Filters) -> list[FilterName]:
     given = filters.model_dump(by_alias=True, exclude_none=True)
-    return sorted(given.keys() - _PAGING)
+    return cast("list[FilterName]", sorted(given.keys() - _PAGING))

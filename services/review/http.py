@@ -1,12 +1,13 @@
 """Review over HTTP: reviewers claim and decide, others look."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from schemas.activity import FilterName
 from schemas.text import Code, Identifier
 from schemas.triage import ClassName
 from schemas.vocabulary import CaseState, PriorityClass
@@ -75,9 +76,10 @@ class CaseFilter(BaseModel):
     limit: Annotated[int, Field(ge=1, le=MOST_CASES)] = 50
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> list[FilterName]:
         """By what the list is narrowed, without what says where a page begins and ends."""
-        return sorted(self.model_dump(by_alias=True, exclude_none=True).keys() - {"cursor", "limit"})
+        given = self.model_dump(by_alias=True, exclude_none=True)
+        return cast("list[FilterName]", sorted(given.keys() - {"cursor", "limit"}))
 
 
 def desk_router(desk: Desk) -> APIRouter:

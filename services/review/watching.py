@@ -6,7 +6,7 @@ such; counts of what waits show nobody's case.
 
 from uuid import UUID
 
-from schemas.activity import View, viewed
+from schemas.activity import FilterName, View, viewed
 from schemas.envelope import CONTENT_TYPE
 from schemas.topics import ACTIVITY
 from schemas.vocabulary import Look
@@ -43,7 +43,7 @@ class Watch:
         await self._tell(connection, what)
 
     async def several(
-        self, connection: Connection, caller: Caller, answered: int, filters: list[str], content_id: str | None
+        self, connection: Connection, caller: Caller, answered: int, filters: list[FilterName], content_id: str | None
     ) -> None:
         """Adds the look at a list of cases to the transaction that reads it.
 

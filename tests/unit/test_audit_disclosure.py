@@ -18,10 +18,13 @@ from pydantic import BaseModel
 
 import schemas
 from schemas import topics
+from schemas.activity import FilterName
 from schemas.topics import Topic
 from services.audit.disclosure import FAMILIES
 from services.audit.leaf import UNREADABLE, commitment
 from services.audit.reading import LOGGED, Reader
+from services.audit.search import Filters
+from services.review.http import CaseFilter
 
 CANARY = "CANARY-7f3a"
 SALT = bytes(range(32))
@@ -445,3 +448,10 @@ def test_every_stored_example_has_a_leaf(path: Path) -> None:
     leaves = [READERS[topic.name].leaf_or_unreadable(Place(topic.name), path.read_bytes(), SALT) for topic in carriers]
     assert [reason for _, reason in leaves].count(None) >= 1
     assert all(rfc8785.dumps(orjson.loads(leaf.body)) == leaf.body for leaf, _ in leaves)
+
+
+@pytest.mark.parametrize("filters", [Filters, CaseFilter])
+def test_every_filter_has_a_name_that_a_look_may_tell(filters: type[BaseModel]) -> None:
+    """The filters of a search and of a list of cases are all among the names that the event of a look takes."""
+    names = {field.alias or name for name, field in filters.model_fields.items()} - {"cursor", "limit"}
+    assert names <= set(get_args(FilterName))
