@@ -232,10 +232,12 @@ def _policy_loaded(scene: Scene, stage: Stage) -> str:
 
 def _source_changed(scene: Scene, stage: Stage) -> str:
     fact = scene.first
+    region = f", with precedence in {fact.word('region')}" if "region" in fact.detail else ""
     return (
         f"At {_when(fact.at, stage)} the registered source {fact.source_id} "
         f"({_means(SourceKind, fact.word('kind'))}) was changed by {_person('administrator', fact.actor, stage)}: "
-        f"{fact.word('change')}; it is {fact.word('status')} now."
+        f"{fact.word('change')}; it was {fact.word('status')} from then on{region}. Its name and its agency are "
+        "not in the log, which only commits to them."
     )
 
 

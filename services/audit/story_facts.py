@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from schemas.decision import MADE
-from schemas.vocabulary import Word
+from schemas.report import SUBMITTED
+from schemas.vocabulary import Lane, Word
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -199,3 +200,8 @@ def held_seconds(spells: Iterable[tuple[datetime, datetime]], since: datetime, u
 def same_report(fact: Fact, report_id: str) -> bool:
     """Whether an entry is about one report, or about its case as a whole."""
     return fact.report_id is None or UUID(fact.report_id) == UUID(report_id)
+
+
+def is_flagged(fact: Fact) -> bool:
+    """Whether an entry is a report's submission by a flagged source, which it names."""
+    return fact.type == SUBMITTED and fact.detail.get("lane") == Lane.FLAGGED and fact.source_id is not None

@@ -253,11 +253,12 @@ def _policy_loaded(scene: Scene, stage: Stage) -> str:
 
 def _source_changed(scene: Scene, stage: Stage) -> str:
     fact = scene.first
+    region = f"，优先地区 {fact.word('region')}" if "region" in fact.detail else ""
     change = fact.word("change")
     return (
         f"{_when(fact.at, stage)}，{_person('管理员', fact.actor, stage)}变更登记来源 {fact.source_id}"
         f"（{_means(SourceKind, fact.word('kind'))}）：{_CHANGES.get(change, change)}；"
-        f"现状：{_means(SourceStatus, fact.word('status'))}。"
+        f"此后状态：{_means(SourceStatus, fact.word('status'))}{region}。其名称与所属机关不在日志中，日志只存其承诺值。"
     )
 
 

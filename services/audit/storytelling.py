@@ -1,5 +1,6 @@
 """Stories over HTTP: a report's way in plain words, each sentence with the entries that say so."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,7 +14,7 @@ from services.audit.proving import NoReport
 from services.audit.store import search
 from services.audit.store.search import Wanted
 from services.audit.story import Language, told
-from services.audit.story_facts import fact_of
+from services.audit.story_facts import fact_of, is_flagged, same_report
 from services.audit.watching import Watch
 from services.runtime.database import Connection, Database
 from services.runtime.gate import SignedIn
@@ -22,6 +23,8 @@ from services.runtime.gate import SignedIn
 _MOST_ENTRIES: Final = 5_000
 _MOST_OF_EACH: Final = 1_000
 _ZONE_CHARACTERS: Final = 64
+# Among so many a report's own submission is found.
+_FIRST_ENTRIES: Final = 100
 
 
 def _known_zone(name: str) -> str:
@@ -72,6 +75,7 @@ def stories_router(database: Database, watch: Watch) -> APIRouter:
             found, complete = await _entries(connection, report_id)
             if not found:
                 raise NoReport
+            found |= await _sources(connection, report_id, found)
             await watch.note(connection, caller, Look.STORY, sorted(found), report_id=report_id)
             return found, complete
 
@@ -86,6 +90,15 @@ def stories_router(database: Database, watch: Watch) -> APIRouter:
         )
 
     return router
+
+
+async def _sources(connection: Connection, report_id: UUID, found: Mapping[int, bytes]) -> dict[int, bytes]:
+    """The entries that say how the flagged source of a report stood when it came: who that is, stands in them."""
+    about = [fact_of(index, found[index]) for index in sorted(found)[:_FIRST_ENTRIES]]
+    came = next((fact for fact in about if is_flagged(fact) and same_report(fact, str(report_id))), None)
+    if came is None or came.source_id is None:
+        return {}
+    return dict(await search.source_before(connection, came.source_id, came.index))
 
 
 async def _entries(connection: Connection, report_id: UUID) -> tuple[dict[int, bytes], bool]:

@@ -48,6 +48,22 @@ OF_ITS_CASES: Final = text("""
     ORDER BY found.index LIMIT :limit
 """)
 
+# How a source stood before an entry: the last change of it until then. Changes of sources are rare, and the spans that
+# have some are few; of those before the last so many spans nothing is known.
+SOURCE_BEFORE: Final = text(f"""
+    SELECT found.index, found.leaf
+    FROM (
+        SELECT DISTINCT span FROM doings
+        WHERE type = 'jubao.source.changed.v1' AND span <= CAST(:before AS bigint) >> {SPAN_BITS}
+        ORDER BY span DESC LIMIT :spans
+    ) AS wanted CROSS JOIN LATERAL (
+        SELECT index, leaf FROM entries
+        WHERE index >= wanted.span << {SPAN_BITS} AND index < (wanted.span + 1) << {SPAN_BITS}
+        AND index < :before AND source_id = :source_id AND type = 'jubao.source.changed.v1'
+    ) AS found
+    ORDER BY found.index DESC LIMIT 1
+""")
+
 # The next spans of the log in which an actor did something, or a type occurs, or both.
 SPANS: Final = """
     SELECT DISTINCT span FROM doings WHERE {conditions} AND span >= :first_span AND span <= :last_span
@@ -87,6 +103,7 @@ BOUNDS: Final = text("""
 
 _FIRST_SPANS: Final = 2
 _MOST_SPANS: Final = 64
+_MOST_SOURCE_SPANS: Final = 256
 _NO_END: Final = (1 << 63) - 1
 
 
@@ -131,6 +148,12 @@ async def of_its_cases(connection: AsyncConnection, report_id: UUID, limit: int)
     """Index and leaf of the first `limit` entries of a report's cases that concern no single report."""
     rows = await connection.execute(OF_ITS_CASES, {"report_id": report_id, "limit": limit})
     return [(index, leaf) for index, leaf in rows]
+
+
+async def source_before(connection: AsyncConnection, source_id: str, before: int) -> list[tuple[int, bytes]]:
+    """Index and leaf of the last change of a source before an entry; none if it is further back than we look."""
+    values = {"source_id": source_id, "before": before, "spans": _MOST_SOURCE_SPANS}
+    return [(index, leaf) for index, leaf in await connection.execute(SOURCE_BEFORE, values)]
 
 
 def is_walk(wanted: Wanted) -> bool:

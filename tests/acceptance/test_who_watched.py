@@ -1,0 +1,41 @@
+"""Whoever looks is in the log soon after, and a police report's story is told in both languages."""
+
+import json
+
+from tests.acceptance.stack import Stack
+
+LOOKED = "jubao.activity.viewed.v1"
+
+
+def test_looks_and_story(stack: Stack) -> None:
+    """A search, a look at a case and a story each become an entry of the report; the story names all its entries."""
+    police = stack.source("police", region="CN-31")
+    report_id = stack.report(police, "v_watched", territory="CN-31")["report_id"]
+    stack.until(lambda: stack.entries(report_id=report_id, type="jubao.case.opened.v1"), 60)
+    with stack.http("watcher", "supervisor") as supervisor:
+        (case,) = supervisor.get("/review/v1/cases", params={"content_id": "v_watched"}).json()["cases"]
+        supervisor.get(f"/review/v1/cases/{case['id']}").raise_for_status()
+    stack.jubao("audit", "story", report_id, "--lang", "zh")
+
+    def looked() -> set[str]:
+        return {entry["detail"]["what"] for entry in stack.entries(report_id=report_id, type=LOOKED)}
+
+    stack.until(lambda: {"search", "case", "story"} <= looked(), 60)
+    watched = stack.entries(actor="watcher", type=LOOKED)
+    assert [(entry["detail"]["role"], entry["detail"]["what"]) for entry in watched] == [
+        ("supervisor", "cases"),
+        ("supervisor", "case"),
+    ]
+    assert watched[1]["case_id"] == case["id"]
+    known = {entry["index"] for entry in stack.entries(report_id=report_id)}
+    told = {lang: stack.ask("audit", "story", report_id, "--lang", lang) for lang in ("zh", "en")}
+    for story in told.values():
+        assert known <= {index for sentence in story["sentences"] for index in sentence["entries"]}
+        assert "watcher" not in json.dumps(story)
+    chinese = " ".join(sentence["text"] for sentence in told["zh"]["sentences"])
+    assert police["id"] in told["zh"]["sentences"][0]["text"]
+    for words in ("优先地区 CN-31", "举报经标记来源通道提交", "定为 P0 级", "查看案件", "日志中尚无决定"):
+        assert words in chinese
+    printed = stack.jubao("audit", "story", report_id, "--lang", "en").stdout
+    assert "gave the report class P0" in printed
+    assert "[log entries " in printed
