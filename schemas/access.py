@@ -32,6 +32,7 @@ class Rule:
 
 
 _DECIDE: Final[tuple[Role, ...]] = ("reviewer", "senior", "supervisor")
+_ERASE: Final[tuple[Role, ...]] = ("supervisor", "admin")
 _LOOK: Final[tuple[Role, ...]] = (*_DECIDE, "auditor", "admin")
 
 # What every service answers, beside its own routes.
@@ -89,6 +90,12 @@ ACCESS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "audit": (
         Rule("GET", "/v1/entries", ("auditor",)),
         Rule("GET", "/v1/entries/{index}/proof", ("auditor",)),
+        Rule("POST", "/v1/entries/{index}/disclosures", ("auditor",)),
+        Rule("POST", "/v1/erasures", _ERASE),
+        Rule("GET", "/v1/erasures/{erasure_id}", (*_ERASE, "auditor")),
+        Rule("POST", "/v1/holds", _ERASE),
+        Rule("GET", "/v1/holds", (*_ERASE, "auditor")),
+        Rule("POST", "/v1/holds/{hold_id}/lift", _ERASE),
         Rule("GET", "/v1/checkpoint", ("auditor",)),
         Rule("GET", "/v1/checkpoints", ("auditor",)),
         Rule("GET", "/v1/keys", ("auditor",)),

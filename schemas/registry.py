@@ -9,6 +9,7 @@ from schemas.case import CaseEvent
 from schemas.checkpoint import CheckpointMade
 from schemas.decision import DecisionMade
 from schemas.envelope import Event
+from schemas.erasure import EntryDisclosed, ErasureDone, ErasureOrdered, HoldLifted, HoldPlaced
 from schemas.outcome import OutcomeReached
 from schemas.report import SUBMITTED, FlaggedSubmitted, Submitted
 from schemas.source import AttesterChanged, SourceChanged
@@ -27,6 +28,11 @@ _MODELS: tuple[type[Event[Any]], ...] = (
     SourceChanged,
     AttesterChanged,
     CheckpointMade,
+    ErasureOrdered,
+    ErasureDone,
+    HoldPlaced,
+    HoldLifted,
+    EntryDisclosed,
 )
 
 

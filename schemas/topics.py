@@ -36,7 +36,7 @@ class Topic:
         return f"{self.name}.dead" if self.keeper else None
 
 
-_WEEK, _MONTH = timedelta(days=7), timedelta(days=30)
+_WEEK, _MONTH, _YEAR = timedelta(days=7), timedelta(days=30), timedelta(days=365)
 _CASE_CHANGES = ("opened", "joined", "lifted", "attached", "claimed", "renewed", "released", "expired")
 _SUBMITTED, _TRIAGED = ("jubao.report.submitted.v1",), ("jubao.report.triaged.v1",)
 
@@ -92,6 +92,15 @@ SOURCES = Topic(
     about="The flagged sources and the keys that may attest, each as it stands now.",
 )  # fmt: skip
 
+ERASURES = Topic(
+    "erasures.v1",
+    ("jubao.erasure.ordered.v1", "jubao.erasure.done.v1", "jubao.hold.placed.v1", "jubao.hold.lifted.v1",
+     "jubao.entry.disclosed.v1"),
+    "erasure id, hold id or index of the entry", ("audit", "intake", "review"), ("intake", "review", "audit"),
+    partitions=1, retention=_YEAR, keeper="audit",
+    about="Which reports are to be erased and who has done it, legal holds, and which private parts were disclosed.",
+)  # fmt: skip
+
 CHECKPOINTS = Topic(
     "checkpoints.v1", ("jubao.log.checkpoint.v1",), "the log's name", ("audit",), ("platform",),
     partitions=1, retention=None, read_back=True,
@@ -100,7 +109,7 @@ CHECKPOINTS = Topic(
 
 TOPICS: tuple[Topic, ...] = (
     REPORTS_PUBLIC, REPORTS_FLAGGED, TRIAGE_PUBLIC, TRIAGE_FLAGGED, CASES, DECISIONS, OUTCOMES, ACTIVITY, SOURCES,
-    CHECKPOINTS,
+    ERASURES, CHECKPOINTS,
 )  # fmt: skip
 
 # A dead letter keeps the record's bytes and headers whole and adds its own, so its topic takes a mebibyte more.

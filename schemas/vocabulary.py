@@ -231,3 +231,12 @@ class AlertCode(Word):
     ATTESTER_KIND = "attester_kind", "An attester vouched for a kind of source it may not vouch for.", "签名方越权。"
     SUSPENDED_SOURCE = "suspended_source", "An attested report of a suspended source.", "来源已被暂停。"
     OVERLOAD = "overload", "More arrives than is decided: the longest waits grow.", "来件超过处理能力。"
+
+
+class Basis(Word):
+    """By what the reports of an erasure were found."""
+
+    REPORTER = "reporter", "All reports of one reporter.", "某举报人的全部举报。"
+    CONTENT = "content", "All reports about one item.", "针对某一内容的全部举报。"
+    REPORTS = "reports", "Reports named one by one.", "逐一指定的举报。"
+    RETENTION = "retention", "Reports kept for as long as their class is.", "已到该等级保存期限的举报。"

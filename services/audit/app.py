@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.topics import ACTIVITY, CHECKPOINTS
+from schemas.topics import ACTIVITY, CHECKPOINTS, ERASURES
+from services.audit.disclosing import disclosures_router
+from services.audit.erasing import Eraser
 from services.audit.exporting import export_router
+from services.audit.holding import holds_router
 from services.audit.http import entries_router
 from services.audit.keeper import Keeper
+from services.audit.orders import erasures_router
 from services.audit.proving import proofs_router
 from services.audit.reading import LOGGED
+from services.audit.retention import BadRetention, terms_of
 from services.audit.store import entries
 from services.audit.storytelling import stories_router
 from services.audit.tiling import tiles_router
 from services.audit.watching import Watch
 from services.audit.writer import OneWriter
 from services.runtime.database import Connection
-from services.runtime.process import Process, Unit, UnitMaker
+from services.runtime.process import Process, StartRefused, Unit, UnitMaker
 from services.runtime.web import application
 
 _SERVICE: Final = "audit"
@@ -34,14 +39,23 @@ def _http(process: Process) -> Unit:
         proofs_router(database, watch),
         export_router(database, watch),
         tiles_router(database, watch),
+        erasures_router(process),
+        holds_router(process),
+        disclosures_router(process),
     ]
     app = application(process, _SERVICE, "Jubao audit", routers, counts=_counts, consumes=LOGGED)
     return Unit(app)
 
 
 def _consume(process: Process) -> Unit:
-    writer = OneWriter(process.database(_SERVICE), lambda: Keeper(process))
-    return Unit(workers=(process.relay(_SERVICE), writer), publishes=(CHECKPOINTS, ACTIVITY))
+    database, settings = process.database(_SERVICE), process.settings
+    writer = OneWriter(database, lambda: Keeper(process))
+    try:
+        terms = terms_of(settings.retention)
+    except BadRetention as bad:
+        raise StartRefused(f"{bad}.") from bad
+    eraser = Eraser(database, process.clock, terms, every_seconds=settings.retention_seconds)
+    return Unit(workers=(process.relay(_SERVICE), writer, eraser), publishes=(CHECKPOINTS, ACTIVITY, ERASURES))
 
 
 UNITS: Final[Mapping[str, UnitMaker]] = {"http": _http, "consume": _consume}

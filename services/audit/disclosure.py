@@ -16,6 +16,18 @@ from schemas import topics, vocabulary
 from schemas.activity import ALERT, POLICY_LOADED, VIEWED, AlertRaised, PolicyLoaded, Viewed
 from schemas.case import CaseEvent
 from schemas.decision import MADE, DecisionMade
+from schemas.erasure import (
+    DISCLOSED,
+    DONE,
+    HOLD_LIFTED,
+    HOLD_PLACED,
+    ORDERED,
+    EntryDisclosed,
+    ErasureDone,
+    ErasureOrdered,
+    HoldLifted,
+    HoldPlaced,
+)
 from schemas.outcome import REACHED, OutcomeReached
 from schemas.report import SUBMITTED, FlaggedSubmitted, Report, Submitted
 from schemas.source import ATTESTER_CHANGED, SOURCE_CHANGED, AttesterChanged, PublicKey, SourceChanged
@@ -271,6 +283,56 @@ def attester_changed(event: AttesterChanged) -> Disclosure:
     )
 
 
+def erasure_ordered(event: ErasureOrdered) -> Disclosure:
+    """Reports are to be erased. Which, and on which ground, is committed to: the ground is a person's words.
+
+    An order of one report is found by it.
+    """
+    data = event.data
+    return Disclosure(
+        actor=data.ordered_by,
+        report_id=data.reports[0] if len(data.reports) == 1 else None,
+        content_id=data.content_id,
+        detail={
+            "erasure_id": data.erasure_id,
+            "part": data.part,
+            "basis": data.basis,
+            "report_count": len(data.reports),
+        },
+        private={"ground": data.ground, "reports": data.reports},
+    )
+
+
+def erasure_done(event: ErasureDone) -> Disclosure:
+    """A service has erased what it kept of a part's reports."""
+    data = event.data
+    return Disclosure(
+        actor=data.service,
+        detail={"erasure_id": data.erasure_id, "part": data.part, "service": data.service, "count": data.count},
+    )
+
+
+def hold_changed(event: HoldPlaced | HoldLifted) -> Disclosure:
+    """A legal hold was placed or lifted: on what is shown, on which ground committed to."""
+    data = event.data
+    return Disclosure(
+        actor=data.actor,
+        report_id=data.report_id,
+        content_id=data.content_id,
+        source_id=data.source_id,
+        detail={"hold_id": data.hold_id},
+        private={"ground": data.ground},
+    )
+
+
+def entry_disclosed(event: EntryDisclosed) -> Disclosure:
+    """Somebody was given the private part of an entry."""
+    data = event.data
+    return Disclosure(
+        actor=data.actor, report_id=data.report_id, detail={"index": data.index}, private={"ground": data.ground}
+    )
+
+
 def _key(key: PublicKey) -> dict[str, str]:
     shown = {"key_id": key.key_id, "public_key": key.public_key}
     return shown | {"revoked_at": moment(key.revoked_at)} if key.revoked_at else shown
@@ -322,5 +384,12 @@ FAMILIES: Final[Mapping[str, tuple[Family, ...]]] = {
     topics.SOURCES.name: (
         Family((SOURCE_CHANGED,), SourceChanged, source_changed),
         Family((ATTESTER_CHANGED,), AttesterChanged, attester_changed),
+    ),
+    topics.ERASURES.name: (
+        Family((ORDERED,), ErasureOrdered, erasure_ordered),
+        Family((DONE,), ErasureDone, erasure_done),
+        Family((HOLD_PLACED,), HoldPlaced, hold_changed),
+        Family((HOLD_LIFTED,), HoldLifted, hold_changed),
+        Family((DISCLOSED,), EntryDisclosed, entry_disclosed),
     ),
 }

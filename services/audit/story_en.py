@@ -7,6 +7,7 @@ from typing import Final
 from schemas.activity import ALERT, POLICY_LOADED, VIEWED
 from schemas.case import CaseChange
 from schemas.decision import MADE
+from schemas.erasure import DISCLOSED, DONE, HOLD_LIFTED, HOLD_PLACED, ORDERED
 from schemas.outcome import REACHED
 from schemas.report import SUBMITTED
 from schemas.source import ATTESTER_CHANGED, SOURCE_CHANGED
@@ -14,6 +15,7 @@ from schemas.triage import TRIAGED
 from schemas.vocabulary import (
     Action,
     AlertCode,
+    Basis,
     Category,
     Channel,
     ContentType,
@@ -254,6 +256,60 @@ def _unreadable(scene: Scene, stage: Stage) -> str:
     )
 
 
+def _supervisor(fact: Fact, stage: Stage) -> str:
+    return _person("supervisor", fact.actor, stage)
+
+
+def _erasure_ordered(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    basis = fact.word("basis")
+    who = "retention" if basis == Basis.RETENTION else _supervisor(fact, stage)
+    return (
+        f"At {_when(fact.at, stage)} {who} ordered the erasure of {fact.word('report_count')} reports "
+        f"({_means(Basis, basis)[:-1]}), part {fact.word('part')} of the erasure {fact.word('erasure_id')}."
+    )
+
+
+def _erasure_done(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    return (
+        f"{_span(scene, stage)} {fact.word('service')} had carried out part {fact.word('part')} of the erasure "
+        f"{fact.word('erasure_id')} and changed {fact.word('count')} rows."
+    )
+
+
+def _held_on(fact: Fact) -> str:
+    if fact.report_id is not None:
+        return "the report"
+    if fact.content_id is not None:
+        return f"the item {fact.content_id}"
+    return "no item" if fact.source_id is None else f"the source {fact.source_id}"
+
+
+def _hold_placed(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    return (
+        f"At {_when(fact.at, stage)} {_supervisor(fact, stage)} placed the legal hold {fact.word('hold_id')} on "
+        f"{_held_on(fact)}: nothing of it is erased while that stands."
+    )
+
+
+def _hold_lifted(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    return (
+        f"At {_when(fact.at, stage)} {_supervisor(fact, stage)} lifted the legal hold {fact.word('hold_id')} on "
+        f"{_held_on(fact)}."
+    )
+
+
+def _entry_disclosed(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    return (
+        f"At {_when(fact.at, stage)} {_person('auditor', fact.actor, stage)} was given what entry "
+        f"{fact.word('index')} hides, with its salt."
+    )
+
+
 def _unknown(scene: Scene, stage: Stage) -> str:
     return f"{_span(scene, stage)} the log took an entry of type {scene.first.type}."
 
@@ -292,6 +348,11 @@ _WORDINGS: Final[Mapping[str, Wording]] = {
     SOURCE_CHANGED: _source_changed,
     ATTESTER_CHANGED: _attester_changed,
     UNREADABLE: _unreadable,
+    ORDERED: _erasure_ordered,
+    DONE: _erasure_done,
+    HOLD_PLACED: _hold_placed,
+    HOLD_LIFTED: _hold_lifted,
+    DISCLOSED: _entry_disclosed,
 }
 
 TONGUE: Final = Tongue(_WORDINGS, _unknown, _waited, _undecided)

@@ -7,6 +7,7 @@ from typing import Final
 from schemas.activity import ALERT, POLICY_LOADED, VIEWED
 from schemas.case import CaseChange
 from schemas.decision import MADE
+from schemas.erasure import DISCLOSED, DONE, HOLD_LIFTED, HOLD_PLACED, ORDERED
 from schemas.outcome import REACHED
 from schemas.report import SUBMITTED
 from schemas.source import ATTESTER_CHANGED, SOURCE_CHANGED
@@ -14,6 +15,7 @@ from schemas.triage import TRIAGED
 from schemas.vocabulary import (
     Action,
     AlertCode,
+    Basis,
     Category,
     Channel,
     ContentType,
@@ -276,6 +278,55 @@ def _unreadable(scene: Scene, stage: Stage) -> str:
     )
 
 
+def _supervisor(fact: Fact, stage: Stage) -> str:
+    return _person("主管", fact.actor, stage)
+
+
+def _erasure_ordered(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    basis = fact.word("basis")
+    who = "保存期限规则" if basis == Basis.RETENTION else _supervisor(fact, stage)
+    return (
+        f"{_when(fact.at, stage)}，{who}下令删除 {fact.word('report_count')} 件举报的内容"
+        f"（{_means(Basis, basis).rstrip('。')}），为删除令 {fact.word('erasure_id')} 的第 {fact.word('part')} 部分。"
+    )
+
+
+def _erasure_done(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    order = f"删除令 {fact.word('erasure_id')} 的第 {fact.word('part')} 部分"
+    return f"{_span(scene, stage)}，{fact.word('service')} 服务已执行{order}，改动 {fact.word('count')} 行。"
+
+
+def _held_on(fact: Fact) -> str:
+    if fact.report_id is not None:
+        return "该举报"
+    if fact.content_id is not None:
+        return f"内容 {fact.content_id} "
+    return "未指明的对象" if fact.source_id is None else f"举报来源 {fact.source_id} "
+
+
+def _hold_placed(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    return (
+        f"{_when(fact.at, stage)}，{_supervisor(fact, stage)}对{_held_on(fact)}作出法律保全 {fact.word('hold_id')}，"
+        f"保全期间不予删除。"
+    )
+
+
+def _hold_lifted(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    return (
+        f"{_when(fact.at, stage)}，{_supervisor(fact, stage)}解除对{_held_on(fact)}的法律保全 {fact.word('hold_id')}。"
+    )
+
+
+def _entry_disclosed(scene: Scene, stage: Stage) -> str:
+    fact = scene.first
+    who = _person("审计员", fact.actor, stage)
+    return f"{_when(fact.at, stage)}，{who}获得第 {fact.word('index')} 号条目所隐内容及其盐值。"
+
+
 def _unknown(scene: Scene, stage: Stage) -> str:
     return f"{_span(scene, stage)}，日志记入类型为 {scene.first.type} 的条目。"
 
@@ -314,6 +365,11 @@ _WORDINGS: Final[Mapping[str, Wording]] = {
     SOURCE_CHANGED: _source_changed,
     ATTESTER_CHANGED: _attester_changed,
     UNREADABLE: _unreadable,
+    ORDERED: _erasure_ordered,
+    DONE: _erasure_done,
+    HOLD_PLACED: _hold_placed,
+    HOLD_LIFTED: _hold_lifted,
+    DISCLOSED: _entry_disclosed,
 }
 
 TONGUE: Final = Tongue(_WORDINGS, _unknown, _waited, _undecided)

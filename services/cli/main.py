@@ -37,6 +37,8 @@ COMMANDS = {
     "policy": Entry("policy", "command", "The priority policy: check, show."),
     "dead": Entry("dead", "command", "Dead letters: list, show, replay."),
     "audit": Entry("audit", "command", "Search the log."),
+    "erase": Entry("erase", "command", "Erase what is kept of a reporter, an item or a report."),
+    "hold": Entry("hold", "command", "Legal holds, which stop erasures."),
     "bench": Entry("bench", "command", "Figures on this machine, beside their goals."),
     "topics": Entry("topics", "command", "The Kafka topics: list, create."),
     "db": Entry("db", "command", "The database: upgrade, check."),

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from schemas.topics import REPORTS_FLAGGED, REPORTS_PUBLIC, SOURCES
+from schemas.topics import ERASURES, REPORTS_FLAGGED, REPORTS_PUBLIC, SOURCES
 from services.intake import store
 from services.intake.announce import Announcement
 from services.intake.attestation import AttestingKey
+from services.intake.erasing import Eraser
 from services.intake.http import Parts, registry, reports
 from services.intake.reception import Reception
 from services.intake.registry import Registry
@@ -15,7 +16,7 @@ from services.runtime.web import application
 
 
 def http(process: Process) -> Unit:
-    """The HTTP app, the relay of its outbox, the announcement of its key and the sweep of what has expired.
+    """The HTTP app, the relay of its outbox, the announcement of its key, the sweep of what has expired, and erasures.
 
     Raises:
         AttestingKeyUnusable: there is no key to attest with.
@@ -24,12 +25,12 @@ def http(process: Process) -> Unit:
     database, clock = process.database("intake"), process.clock
     patience_seconds = process.settings.answer_timeout_seconds
     announcement = Announcement(database, key, clock, patience_seconds=patience_seconds)
-    workers = (process.relay("intake"), announcement, Sweeper(database, clock))
+    workers = (process.relay("intake"), announcement, Sweeper(database, clock), Eraser(process))
     app = application(process, "intake", "Jubao intake", (reports, registry), workers=workers, counts=store.counts)
     app.state.intake = Parts(
         Reception(database, process.publisher, clock, key), Registry(database, clock), announcement
     )
-    return Unit(app=app, workers=workers, publishes=(REPORTS_PUBLIC, REPORTS_FLAGGED, SOURCES))
+    return Unit(app=app, workers=workers, publishes=(REPORTS_PUBLIC, REPORTS_FLAGGED, SOURCES, ERASURES))
 
 
 UNITS: Mapping[str, UnitMaker] = {"http": http}

@@ -115,6 +115,18 @@ COUNT_USE = text("""
     RETURNING used
 """)
 
+# Puts digests of nothing in the place of reports' digests; their ids stay taken.
+ERASE = text("""
+    UPDATE submissions SET digest = sha256(convert_to('erased:' || report_id, 'UTF8'))
+    WHERE report_id = ANY(CAST(:report_ids AS uuid[]))
+""")
+
+# The same for the marks of repetition. They are kept for a day and found by no index: this reads that day's.
+ERASE_REPEATS = text("""
+    UPDATE repeat_keys SET digest = sha256(convert_to('erased:' || report_id, 'UTF8'))
+    WHERE report_id = ANY(CAST(:report_ids AS uuid[]))
+""")
+
 # Whether an event still waits for the broker.
 WAITS = text("SELECT EXISTS (SELECT FROM outbox WHERE event_id = :event_id)")
 
@@ -330,6 +342,14 @@ async def waits(connection: Connection, event_id: UUID) -> bool:
 async def waits_about(connection: Connection, topic: str, key: bytes) -> bool:
     """Whether the outbox still holds something with this key for a topic."""
     return bool((await connection.execute(WAITS_ABOUT, {"topic": topic, "key": key})).scalar_one())
+
+
+async def erase(connection: Connection, report_ids: Sequence[UUID]) -> int:
+    """Erases the digests of reports; how many rows were changed."""
+    bound = {"report_ids": list(report_ids)}
+    changed = (await connection.execute(ERASE, bound)).rowcount
+    # Marks are kept for a shorter time than the reports that they are of.
+    return changed + (await connection.execute(ERASE_REPEATS, bound)).rowcount if changed else 0
 
 
 async def counts(connection: Connection) -> dict[str, int]:

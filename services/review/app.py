@@ -7,6 +7,7 @@ from schemas import topics
 from services.review import consume
 from services.review.consume import Triages
 from services.review.desk import Desk
+from services.review.erasing import Erasures
 from services.review.http import desk_router, reading_router
 from services.review.leasing import Terms
 from services.review.store import queries
@@ -36,7 +37,7 @@ def _http(process: Process) -> Unit:
         [desk_router(desk), reading_router(database, process.cursors, Watch(process.clock))],
         workers=workers,
         counts=queries.counts,
-        consumes=(topics.TRIAGE_FLAGGED, topics.TRIAGE_PUBLIC),
+        consumes=(topics.TRIAGE_FLAGGED, topics.TRIAGE_PUBLIC, topics.ERASURES),
     )
     return Unit(app, workers, publishes=(topics.CASES, topics.DECISIONS, topics.ACTIVITY))
 
@@ -50,8 +51,16 @@ def _lane(stage: Callable[[Settings], Triages], reserve_seconds: float) -> UnitM
     return make
 
 
+def _public(process: Process) -> Unit:
+    """Everybody's lane, and beside it erasures: nobody waits for these by the minute."""
+    lane = _lane(consume.public, 0.0)(process)
+    database = process.database(_SERVICE)
+    eraser = BatchConsumer(process.settings, database, Erasures(database, process.clock))
+    return Unit(workers=(*lane.workers, eraser), publishes=(*lane.publishes, topics.ERASURES))
+
+
 UNITS: Final[Mapping[str, UnitMaker]] = {
     "http": _http,
     "flagged": _lane(consume.flagged, _FLAGGED_RESERVE_SECONDS),
-    "public": _lane(consume.public, 0.0),
+    "public": _public,
 }

@@ -25,6 +25,7 @@ _INTERNAL = {
     "__consumer_offsets": "offsets.topic.num.partitions",
     "__transaction_state": "transaction.state.log.num.partitions",
 }
+_SEGMENT_MILLISECONDS = 24 * 3_600 * 1_000
 _INTERNAL_SEGMENT_BYTES = 100 * 1024 * 1024
 
 
@@ -78,6 +79,8 @@ def _configs(topic: Topic, copies: int) -> dict[str, str]:
     }
     if topic.retention is not None:
         configs["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+        # Records go by the segment, once its newest is old enough: so none stays for more than a day longer.
+        configs["segment.ms"] = str(_SEGMENT_MILLISECONDS)
     elif not topic.compacted:
         configs["retention.ms"] = "-1"  # for ever: without a word the broker's own limit would hold
     return configs

@@ -104,6 +104,13 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=60, description="How long new entries of the log wait at most for a checkpoint.")
     ] = 10
     witnesses: str = Field("", description="Who cosigns checkpoints: URL VKEY, with commas between.")
+    retention: str = Field(
+        "P0=1095,P1=365,P2=180,P3=180,P4=180",
+        description="Days that the text of a decided report is kept, by class; one that is left out: for ever.",
+    )
+    retention_seconds: Annotated[
+        float, Field(gt=0, le=86_400, description="How often it is looked whose time is over.")
+    ] = 3_600
     review_url: str = Field("", description="Where outcomes asks review; empty: PUBLIC_URL/review.")
 
     lease_seconds: Annotated[float, Field(gt=0, le=86_400, description="How long a claim holds without renewal.")] = 600

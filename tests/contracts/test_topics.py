@@ -23,7 +23,7 @@ def test_topics_are_those_of_the_contract() -> None:
     """The topics are the ones that this issue's services speak by."""
     assert {topic.name for topic in TOPICS} == {
         "reports.public.v1", "reports.flagged.v1", "triage.public.v1", "triage.flagged.v1", "cases.v1",
-        "decisions.v1", "outcomes.v1", "activity.v1", "sources.v1", "checkpoints.v1",
+        "decisions.v1", "outcomes.v1", "activity.v1", "sources.v1", "erasures.v1", "checkpoints.v1",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from schemas.vocabulary import (
     SEVERE_ACTIONS,
     Action,
     AlertCode,
+    Basis,
     CaseKind,
     CaseState,
     Category,
@@ -39,6 +40,7 @@ WIRE: dict[type[StrEnum], str] = {
         "scams_and_fraud self_harm unsafe_and_prohibited_products violence other_violation_tc not_specified"
     ),
     Verdict: "illegal against_terms no_violation",
+    Basis: "reporter content reports retention",
     Action: (
         "remove disable_access demote age_restrict label limit_interaction suspend_account terminate_account "
         "suspend_monetisation"

@@ -172,7 +172,7 @@ async def test_restarts_leave_no_gap_and_no_second_entry(settings: Settings) -> 
 async def test_a_second_writer_waits_and_takes_over(settings: Settings) -> None:
     """Of two processes one writes; the other says that it stands by, and writes once the first is gone."""
     one, two = Process(settings), Process(settings)
-    (_, first), (_, second) = UNITS["consume"](one).workers, UNITS["consume"](two).workers
+    (_, first, *_), (_, second, *_) = UNITS["consume"](one).workers, UNITS["consume"](two).workers
     report_id = uuid4()
     try:
         await first.start()
@@ -209,7 +209,7 @@ async def test_a_second_writer_waits_and_takes_over(settings: Settings) -> None:
 async def test_the_writer_waits_for_its_engines(settings: Settings, away: dict[str, Any]) -> None:
     """With an engine away the writer says so, goes on trying, and stops at once when it is asked to."""
     process = Process(settings.model_copy(update=away))
-    (_, writer) = UNITS["consume"](process).workers
+    (_, writer, *_) = UNITS["consume"](process).workers
     await writer.start()
 
     async def says_so() -> bool:
@@ -252,8 +252,8 @@ async def test_unreadable_records_of_every_topic_are_entries(settings: Settings)
         assert all(b["detail"]["reason"] and b["actor"] == "audit" for b in found)
         assert CANARY not in json.dumps(found)
         dead = await rows(process, 'SELECT topic, partition, "offset", reason FROM dead')
-        assert {row.topic for row in dead} == {"cases.v1", "outcomes.v1", "activity.v1"}
-        assert len(dead) == 3 * len(BAD)
+        assert {row.topic for row in dead} == {"cases.v1", "outcomes.v1", "activity.v1", "erasures.v1"}
+        assert len(dead) == 4 * len(BAD)
         places = {(b["topic"], b["partition"], b["offset"]) for b in found}
         assert all((row.topic, row.partition, row.offset) in places for row in dead)
         assert CANARY not in str(dead)
@@ -266,7 +266,8 @@ async def test_unreadable_records_of_every_topic_are_entries(settings: Settings)
         "UPDATE entries SET actor = 'someone' WHERE index = 0",
         "DELETE FROM entries WHERE index = 0",
         "TRUNCATE entries",
-        "DELETE FROM private",
+        "DELETE FROM erased",
+        "TRUNCATE private",
         "UPDATE private SET part = 'xxx'",
         "DELETE FROM head",
         "DELETE FROM minutes",

@@ -45,6 +45,7 @@ async def test_reports_keep_what_is_read_of_them(fresh_dsn: str, at_the_first_ve
     finally:
         await connection.close()
     assert [row.pop("digest") for row in after] == [bytes.fromhex("0Aff" * 16)] * 2
+    assert [row.pop("aside_of") for row in after] == [None, None]
     gone = {"lane", "event_id", "digest"}
     assert after == [{name: value for name, value in row.items() if name not in gone} for row in before]
 

@@ -227,6 +227,37 @@ def viewed() -> dict[str, Any]:
     }
 
 
+def ordered() -> dict[str, Any]:
+    return {
+        "erasure_id": CAUSE,
+        "part": 1,
+        "basis": "content",
+        "content_id": "v_7301",
+        "ordered_by": "supervisor-1",
+        "ground": f"{CANARY} ground",
+        "reports": [REPORT],
+    }
+
+
+def done() -> dict[str, Any]:
+    return {"erasure_id": CAUSE, "part": 1, "service": "review", "count": 2}
+
+
+def hold_changed() -> dict[str, Any]:
+    return {
+        "hold_id": CAUSE,
+        "content_id": "v_7301",
+        "report_id": REPORT,
+        "source_id": "src-1",
+        "actor": "supervisor-1",
+        "ground": f"{CANARY} ground",
+    }
+
+
+def disclosed() -> dict[str, Any]:
+    return {"index": 7, "actor": "auditor-1", "report_id": REPORT, "ground": f"{CANARY} ground"}
+
+
 # One event of each type with every field given, so that a field which is forgotten somewhere is seen to be.
 SAMPLES: list[tuple[Topic, str, dict[str, Any]]] = [
     (topics.REPORTS_PUBLIC, "jubao.report.submitted.v1", report()),
@@ -241,6 +272,11 @@ SAMPLES: list[tuple[Topic, str, dict[str, Any]]] = [
     (topics.ACTIVITY, "jubao.activity.viewed.v1", viewed()),
     (topics.SOURCES, "jubao.source.changed.v1", source()),
     (topics.SOURCES, "jubao.attester.changed.v1", attester()),
+    (topics.ERASURES, "jubao.erasure.ordered.v1", ordered()),
+    (topics.ERASURES, "jubao.erasure.done.v1", done()),
+    (topics.ERASURES, "jubao.hold.placed.v1", hold_changed()),
+    (topics.ERASURES, "jubao.hold.lifted.v1", hold_changed()),
+    (topics.ERASURES, "jubao.entry.disclosed.v1", disclosed()),
 ]
 READERS = {topic.name: Reader(topic) for topic in LOGGED}
 each_sample = pytest.mark.parametrize(("topic", "name", "data"), SAMPLES, ids=[f"{t.name} {n}" for t, n, _ in SAMPLES])

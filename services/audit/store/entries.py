@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.leaf import Leaf
+from services.audit.store.erasing import OF_STAFF, erased, take_orders
 from services.audit.tiles import Edge, Tile
 from services.audit.tree import leaf_hash
 from services.runtime.bulk import copy_rows
@@ -129,8 +130,16 @@ async def _insert(connection: AsyncConnection, leaves: Sequence[Leaf], first: in
             for index, leaf in placed
         ],
     )  # fmt: skip
-    apart = [(index, leaf.salt, leaf.part) for index, leaf in placed if leaf.part is not None]
-    if apart:
+    await take_orders(connection, leaves)
+    private = [(index, leaf) for index, leaf in placed if leaf.part is not None]
+    if private:
+        # What is said of an erased report after its erasure is not kept either.
+        gone = await erased(connection, {leaf.report_id for _, leaf in private if leaf.report_id is not None})
+        apart = [
+            (index, leaf.salt, leaf.part)
+            for index, leaf in private
+            if leaf.report_id not in gone or leaf.type in OF_STAFF
+        ]
         await copy_rows(connection, "private", _PRIVATE, apart)
     await _mark(connection, leaves, first)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from services.cli.auditing.disclose import disclose
 from services.cli.auditing.export import export, receipt
 from services.cli.auditing.keys import key
 from services.cli.auditing.newest import checkpoint
@@ -91,5 +92,5 @@ def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-for part in (checkpoint, export, key, receipt, story, verify):
+for part in (checkpoint, disclose, export, key, receipt, story, verify):
     command.add_command(part)

@@ -18,7 +18,9 @@ from schemas.vocabulary import CaseState
 from services.review.events import Change, case_message, change_of, join_message
 from services.review.joining import Arrival, Known, OpenCase, Plan, planned, sift
 from services.review.leasing import Terms
+from services.review.redaction import redacted
 from services.review.store.changes import add_history, clock, keep_to_indexes, overtaken, put_heads, put_ready
+from services.review.store.erasing import erased
 from services.review.store.late import answer_late, lock_decided
 from services.review.store.leases import cut_leases
 from services.review.store.standings import add_joins, last_decided, lock_open, open_cases
@@ -39,7 +41,7 @@ WHERE report_id = :report_id
 """)
 
 # The unattested report of that id in another case stays there, under an id of its own.
-SET_ASIDE = text("UPDATE reports SET report_id = :aside WHERE report_id = :report_id")
+SET_ASIDE = text("UPDATE reports SET report_id = :aside, aside_of = :report_id WHERE report_id = :report_id")
 
 # How many reporters are new to each case, of those that come; asked before their reports are written. A look into the
 # index for each, which the LIMIT holds the planner to.
@@ -76,6 +78,9 @@ async def take_in(
         late_report_days: how long a decision answers late reports.
     """
     await keep_to_indexes(connection)
+    gone = await erased(connection, [arrival.report_id for arrival in arrivals])
+    if gone:
+        arrivals = [redacted(arrival) if arrival.report_id in gone else arrival for arrival in arrivals]
     known = await _known(connection, arrivals)
     sifted = sift(arrivals, known)
     if not sifted.accepted:

@@ -78,7 +78,7 @@ QUERIES = {
     "ended leases": (claims.LOCK_EXPIRED, {"most": 100}, "leases_by_end"),
     "open cases": (standings.LOCK_OPEN, {"contents": ["v_1", "v_2"]}, "cases_open"),
     "decided cases": (standings.LAST_DECIDED, {"contents": ["v_1", "v_2"]}, "cases_decided"),
-    "known reports": (ingest.KNOWN, {"report_ids": []}, "reports_pkey"),
+    "known reports": (ingest.KNOWN, {"report_ids": [UUID(int=1)]}, "reports_pkey"),
     "reporters of cases": (
         ingest.COUNT_NEW_REPORTERS,
         {"case_id": [UUID(int=1)], "reporter": [reporter_digest("li")]},
