@@ -16,7 +16,9 @@ pytestmark = pytest.mark.containers
 
 ROOT = Path(__file__).parents[2]
 RUN = f"""
-import sys, time, docker
+import signal, sys, time, docker
+# A run in the background of a script is begun with this signal ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.engines.reaper import LABEL, reaped
 with reaped() as session:
     docker.from_env().containers.run({POSTGRES_IMAGE!r}, ["sleep", "600"], detach=True, labels={{LABEL: session}})
