@@ -264,8 +264,10 @@ def _erasure_ordered(scene: Scene, stage: Stage) -> str:
     fact = scene.first
     basis = fact.word("basis")
     who = "retention" if basis == Basis.RETENTION else _supervisor(fact, stage)
+    number = fact.detail.get("report_count")
+    what = "this report" if number == 1 else f"{number} reports, this one among them"
     return (
-        f"At {_when(fact.at, stage)} {who} ordered the erasure of {fact.word('report_count')} reports "
+        f"At {_when(fact.at, stage)} {who} ordered the erasure of {what} "
         f"({_means(Basis, basis)[:-1]}), part {fact.word('part')} of the erasure {fact.word('erasure_id')}."
     )
 

@@ -287,7 +287,7 @@ def _erasure_ordered(scene: Scene, stage: Stage) -> str:
     basis = fact.word("basis")
     who = "保存期限规则" if basis == Basis.RETENTION else _supervisor(fact, stage)
     return (
-        f"{_when(fact.at, stage)}，{who}下令删除 {fact.word('report_count')} 件举报的内容"
+        f"{_when(fact.at, stage)}，{who}下令删除 {fact.word('report_count')} 件举报（含本件）的内容"
         f"（{_means(Basis, basis).rstrip('。')}），为删除令 {fact.word('erasure_id')} 的第 {fact.word('part')} 部分。"
     )
 

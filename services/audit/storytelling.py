@@ -1,7 +1,7 @@
 """Stories over HTTP: a report's way in plain words, each sentence with the entries that say so."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from schemas.erasure import Keeper, answer_id, order_id
 from schemas.vocabulary import Look
 from services.audit.proving import NoReport
 from services.audit.store import search
@@ -23,6 +24,8 @@ from services.runtime.gate import SignedIn
 _MOST_ENTRIES: Final = 5_000
 _MOST_OF_EACH: Final = 1_000
 _ZONE_CHARACTERS: Final = 64
+# Who answers an order of erasure.
+_KEEPERS: Final = get_args(Keeper)
 # Among so many a report's own submission is found.
 _FIRST_ENTRIES: Final = 100
 
@@ -75,7 +78,7 @@ def stories_router(database: Database, watch: Watch) -> APIRouter:
             found, complete = await _entries(connection, report_id)
             if not found:
                 raise NoReport
-            found |= await _sources(connection, report_id, found)
+            found |= await _sources(connection, report_id, found) | await _erasures(connection, report_id)
             await watch.note(connection, caller, Look.STORY, sorted(found), report_id=report_id)
             return found, complete
 
@@ -99,6 +102,13 @@ async def _sources(connection: Connection, report_id: UUID, found: Mapping[int, 
     if came is None or came.source_id is None:
         return {}
     return dict(await search.source_before(connection, came.source_id, came.index))
+
+
+async def _erasures(connection: Connection, report_id: UUID) -> dict[int, bytes]:
+    """The entries of a report's erasure, which names many reports and so bears the id of none: order and answers."""
+    orders = [order_id(erasure_id, part) for erasure_id, part in await search.erased_by(connection, report_id)]
+    events = [event for order in orders for event in (order, *(answer_id(order, service) for service in _KEEPERS))]
+    return dict(await search.of_events(connection, events)) if events else {}
 
 
 async def _entries(connection: Connection, report_id: UUID) -> tuple[dict[int, bytes], bool]:

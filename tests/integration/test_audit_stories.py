@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 
+from schemas.erasure import answer_id, order_id
 from schemas.topics import ACTIVITY
 from services.audit.app import UNITS
 from services.audit.leaf import Disclosure, Leaf, Origin, leaf_of
@@ -235,3 +236,37 @@ async def test_looks_are_told_in_the_story_and_not_in_the_receipt(process: Proce
     assert "审计员乙2次检索日志，共显示14条。" in last["text"]
     assert last["entries"] == [CROWD + 13, CROWD + 14]
     assert len((await http.get(f"/v1/receipts/{SMALL}")).json()["entries"]) == 4
+
+
+async def test_an_erasure_of_many_is_told_in_the_story_of_each(process: Process, http: httpx.AsyncClient) -> None:
+    """The order that erased a report among others, and a service's answer to it, are in its story and in no other."""
+    erasure, order = UUID(int=1 << 90), order_id(UUID(int=1 << 90), 2)
+    details: list[tuple[UUID, str, dict[str, object]]] = [
+        (order, "jubao.erasure.ordered.v1", {"part": 2, "basis": "reporter", "report_count": 300}),
+        (answer_id(order, "review"), "jubao.erasure.done.v1", {"part": 2, "service": "review", "count": 41}),
+    ]
+    noted = []
+    for event, name, detail in details:
+        origin = Origin(event, name, BEGIN, None, None)
+        shown = Disclosure(actor="zhao", detail={"erasure_id": erasure, **detail})
+        noted.append(leaf_of(At("erasures.v1", 1, BEGIN), origin, shown, identity=event, salt=bytes(32)))
+    async with process.database("audit").begin() as writing:
+        first = (await entries.head(writing)).size
+        await tree.append(writing, noted)
+    owner = await asyncpg.connect(process.settings.database.get_secret_value())
+    await owner.execute(
+        "INSERT INTO audit.erasures (erasure_id, basis, ground, ordered_by, ordered_at, found_at) "
+        "VALUES ($1, 'reporter', 'g', 'zhao', now(), now())",
+        erasure,
+    )
+    told = "INSERT INTO audit.erasure_reports (erasure_id, report_id, part) VALUES ($1, $2, 2)"
+    await owner.execute(told, erasure, SMALL)
+    await owner.execute("INSERT INTO audit.erased VALUES ($1, $2, now())", SMALL, erasure)
+    await owner.close()
+    found = (await http.get(f"/v1/stories/{SMALL}", params={"lang": "en"})).json()["sentences"]
+    said = {tuple(sentence["entries"]): sentence["text"] for sentence in found}
+    assert "ordered the erasure of 300 reports, this one among them" in said[first,]
+    assert "41 rows" in said[first + 1,]
+    assert "zhao" not in str(said)
+    other = (await http.get(f"/v1/stories/{LARGE}")).json()["sentences"]
+    assert first not in {index for sentence in other for index in sentence["entries"]}

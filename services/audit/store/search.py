@@ -1,5 +1,6 @@
 """SQL that finds entries."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -8,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from schemas.activity import VIEWED
+from schemas.erasure import DISCLOSED, HOLD_LIFTED, HOLD_PLACED, ORDERED
 from services.audit.store.entries import SPAN_BITS
 
 # The entries of some indexes, in order.
@@ -30,9 +33,10 @@ STORY: Final = """
     ORDER BY index
 """
 
-# The entries of a report's own way. Looks at it are none of it: they name staff, and receipts go to reporters.
+# The entries of a report's own way. Looks, disclosures, holds and orders of erasure are none of it: they name staff,
+# and receipts go to reporters.
 OF_REPORT: Final = text("""
-    SELECT index, leaf FROM entries WHERE report_id = :report_id AND type <> 'jubao.activity.viewed.v1'
+    SELECT index, leaf FROM entries WHERE report_id = :report_id AND type <> ALL(CAST(:staffs AS text[]))
     ORDER BY index LIMIT :limit
 """)
 
@@ -46,6 +50,17 @@ OF_ITS_CASES: Final = text("""
         ORDER BY index LIMIT :limit
     ) AS found
     ORDER BY found.index LIMIT :limit
+""")
+
+# By which erasure, and in which part of it, a report was erased.
+ERASED_BY: Final = text("""
+    SELECT erasure_id, part FROM erased JOIN erasure_reports USING (erasure_id, report_id)
+    WHERE report_id = :report_id AND part IS NOT NULL
+""")
+
+# The entries of some events.
+OF_EVENTS: Final = text("""
+    SELECT index, leaf FROM entries WHERE coalesce(event_id, identity) = ANY(CAST(:event_ids AS uuid[])) ORDER BY index
 """)
 
 # How a source stood before an entry: the last change of it until then. Changes of sources are rare, and the spans that
@@ -101,6 +116,8 @@ BOUNDS: Final = text("""
     AND (CAST(:until AS timestamptz) IS NULL OR minute < CAST(:until AS timestamptz))
 """)
 
+# What members of staff do with a report, beside deciding its case.
+_STAFFS: Final = [VIEWED, DISCLOSED, HOLD_PLACED, HOLD_LIFTED, ORDERED]
 _FIRST_SPANS: Final = 2
 _MOST_SPANS: Final = 64
 _MOST_SOURCE_SPANS: Final = 256
@@ -139,14 +156,27 @@ async def search(connection: AsyncConnection, wanted: Wanted, limit: int) -> lis
 
 
 async def of_report(connection: AsyncConnection, report_id: UUID, limit: int) -> list[tuple[int, bytes]]:
-    """Index and leaf of the first `limit` entries of a report's own way: its cases' others and looks are left out."""
-    rows = await connection.execute(OF_REPORT, {"report_id": report_id, "limit": limit})
+    """Index and leaf of the first `limit` entries of a report's own way, without others of its cases and staff."""
+    values = {"report_id": report_id, "limit": limit, "staffs": _STAFFS}
+    rows = await connection.execute(OF_REPORT, values)
     return [(index, leaf) for index, leaf in rows]
 
 
 async def of_its_cases(connection: AsyncConnection, report_id: UUID, limit: int) -> list[tuple[int, bytes]]:
     """Index and leaf of the first `limit` entries of a report's cases that concern no single report."""
     rows = await connection.execute(OF_ITS_CASES, {"report_id": report_id, "limit": limit})
+    return [(index, leaf) for index, leaf in rows]
+
+
+async def erased_by(connection: AsyncConnection, report_id: UUID) -> list[tuple[UUID, int]]:
+    """The erasures of a report, each with the part that named it; none if it was not erased."""
+    rows = await connection.execute(ERASED_BY, {"report_id": report_id})
+    return [(erasure_id, part) for erasure_id, part in rows]
+
+
+async def of_events(connection: AsyncConnection, event_ids: Sequence[UUID]) -> list[tuple[int, bytes]]:
+    """Index and leaf of the entries of some events, few enough to be listed."""
+    rows = await connection.execute(OF_EVENTS, {"event_ids": list(event_ids)})
     return [(index, leaf) for index, leaf in rows]
 
 
