@@ -72,7 +72,10 @@ class Outside:
         try:
             # A note that was cut off must not run into this one.
             gap = b"" if _ends_a_line(self.file) else b"\n\n"
-            os.write(descriptor, gap + f"{note}\n".encode())
+            rest = memoryview(gap + f"{note}\n".encode())
+            # A disk that is nearly full takes a part and says so by the number alone; the next try meets the error.
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
