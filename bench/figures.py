@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import median
+from statistics import median, quantiles
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,33 @@ def compared(
         "other_rates": [round(rate, 1) for rate in theirs],
     }
     return Result(name, float(median(of_pairs)), goal, len(of_pairs), told)
+
+
+def within(name: str, taken_ms: Sequence[float], goal_ms: float, figures: Mapping[str, object]) -> Result:
+    """The result of some calls that are to be answered within a time: the goal over what 95 of 100 of them took.
+
+    Raises:
+        ValueError: there are too few calls for that to be said.
+    """
+    p50, p95 = percentile(taken_ms, 50), percentile(taken_ms, 95)
+    told = {
+        "goal_ms": goal_ms,
+        "p50_ms": round(p50, 3),
+        "p95_ms": round(p95, 3),
+        "max_ms": round(max(taken_ms), 3),
+        "calls": len(taken_ms),
+        **figures,
+    }
+    return Result(name, goal_ms / p95, 1.0, 1, told)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """What so many of a hundred do not exceed.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def medians(readings: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from bench.figures import Result
 from bench.options import Options
 
-BENCHES = {"pipeline": "bench.pipeline"}
+BENCHES = {"pipeline": "bench.pipeline", "audit": "bench.audit"}
 
 
 def run(names: Sequence[str], options: Options) -> list[Result]:

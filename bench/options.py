@@ -16,6 +16,7 @@ class Options:
     Attributes:
         runs: how often each contestant has its turn.
         records: how many records one turn is measured over; None: what the benchmark is meant for.
+        entries: how many entries the log has that is read and verified; None likewise.
         report: the directory into which figures, plots and raw data go; None: none are written.
         seed: of what is drawn.
         progress: shows how far a turn is, given what it is and how many there will be.
@@ -24,5 +25,6 @@ class Options:
     runs: int
     progress: Progress
     records: int | None = None
+    entries: int | None = None
     report: Path | None = None
     seed: int = 1

@@ -107,8 +107,7 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
             if index >= made:
                 raise NoEntry(made)
             ((_, leaf),) = await entries.leaves(connection, index, index + 1)
-            path = await tree.inclusion(connection, index, made)
-            root = await tree.root(connection, made)
+            path, root = await tree.inclusion_and_root(connection, index, made)
             await watch.note(connection, caller, Look.PROOF, [index])
             return Inclusion(
                 index=index, size=made, leaf_hash=_text(leaf_hash(leaf)), path=_texts(path), root=_text(root)

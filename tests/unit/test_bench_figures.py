@@ -7,7 +7,7 @@ import pytest
 
 from bench import rows
 from bench.contestants import FLOOR, JUBAO, OBVIOUS
-from bench.figures import Result, compared, medians, ratios, spread
+from bench.figures import Result, compared, medians, ratios, spread, within
 from bench.measure import Measured
 from bench.pipeline import FLOOR_GOAL, OBVIOUS_GOAL, Pair, results_of, sizes
 from bench.processes import spent
@@ -183,3 +183,13 @@ def test_the_obvious_build_is_frozen() -> None:
     known = dict(line.split()[::-1] for line in (folder / "FROZEN").read_text().splitlines())
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.py")}
     assert found == known
+
+
+def test_a_time_is_held_by_most_calls() -> None:
+    """Of a hundred calls the five slowest may take longer than the goal, and no more; the ratio is above one then."""
+    calls = [float(number) for number in range(1, 101)]
+    told = within("a", calls, 96.0, {"entries": 5})
+    assert told.holds
+    assert told.figures["p95_ms"] == pytest.approx(95.05)
+    assert (told.figures["max_ms"], told.figures["calls"], told.figures["entries"]) == (100.0, 100, 5)
+    assert not within("a", calls, 95.0, {}).holds

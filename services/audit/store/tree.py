@@ -111,6 +111,17 @@ async def inclusion(connection: AsyncConnection, index: int, size: int) -> list[
     return (await inclusions(connection, [index], size))[0]
 
 
+async def inclusion_and_root(connection: AsyncConnection, index: int, size: int) -> tuple[list[bytes], bytes]:
+    """The inclusion proof of an entry in the tree of that size, and its root; tiles are read once for both.
+
+    Raises:
+        Torn: entries or tiles are missing.
+    """
+    path, peaks = inclusion_nodes(index, size), nodes_of(0, size)
+    known = await _hashes(connection, [*peaks, *(node for nodes in path for node in nodes)], size)
+    return proof(path, known.__getitem__), fold([known[node] for node in peaks])
+
+
 async def inclusions(connection: AsyncConnection, indexes: Sequence[int], size: int) -> list[list[bytes]]:
     """The inclusion proofs of several entries; raises as `inclusion`."""
     paths = [inclusion_nodes(index, size) for index in indexes]

@@ -31,6 +31,7 @@ class NoCheckout(CliError):
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--runs", type=click.IntRange(1, 100), default=_RUNS, show_default=True, help="Turns of each contestant.")
 @click.option("--records", type=click.IntRange(min=1000), metavar="N", help="Records a turn, for a short trial.")
+@click.option("--entries", type=click.IntRange(min=1000), metavar="N", help="Entries of the log, likewise.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Other records.")
 @click.option(
     "--report", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
@@ -38,19 +39,26 @@ class NoCheckout(CliError):
 )  # fmt: skip
 @json_option
 def command(
-    names: tuple[str, ...], runs: int, records: int | None, seed: int, report: Path | None, *, as_json: bool
+    names: tuple[str, ...],
+    *,
+    runs: int,
+    records: int | None,
+    entries: int | None,
+    seed: int,
+    report: Path | None,
+    as_json: bool,
 ) -> int:
-    """Run benchmarks, all unless named: pipeline. Exit 1 where a goal is missed.
+    """Run benchmarks, all unless named: pipeline, audit. Exit 1 where a goal is missed.
 
     Each runs on engines and data directories of its own and takes both cores: let the machine be idle. The whole takes
-    about a quarter of an hour.
+    about half an hour, and the log of ten million entries 15 GB on the disk for temporary files.
     """
     bench = _bench()
     unknown = [name for name in names if name not in bench.BENCHES]
     if unknown:
         raise click.UsageError(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(bench.BENCHES)}")
     options = importlib.import_module("bench.options").Options(
-        runs=runs, records=records, seed=seed, report=report, progress=progress
+        runs=runs, records=records, entries=entries, seed=seed, report=report, progress=progress
     )
     results = bench.run(names, options)
     emit([result.plain() for result in results], json=as_json, table=lambda: table_of(list(_lines(results))))
