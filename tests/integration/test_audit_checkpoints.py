@@ -94,7 +94,7 @@ def submitted(report_id: UUID) -> bytes:
 async def writing(settings: Settings, clock: SetClock | None = None) -> AsyncIterator[Worker]:
     """The writer of the log, for as long as the block lasts."""
     process = Process(settings, clock)
-    (_, writer) = UNITS["consume"](process).workers
+    (_, writer, *_) = UNITS["consume"](process).workers
     await writer.start()
     try:
         yield writer
