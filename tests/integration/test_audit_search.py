@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -340,3 +341,39 @@ async def test_the_document_tells_the_filters(http: httpx.AsyncClient) -> None:
     names = {parameter["name"] for parameter in document["paths"]["/v1/entries"]["get"]["parameters"]}
     assert {"type", "report_id", "case_id", "content_id", "source_id", "actor", "from", "to", "cursor"} <= names
     assert "leaf" in document["components"]["schemas"]["ShownEntry"]["properties"]
+
+
+VALUES: dict[str, dict[str, Any]] = {
+    "type": {"type": "jubao.case.claimed.v1"},
+    "report_id": {"report_id": named("report", 5)},
+    "case_id": {"case_id": named("case", 5)},
+    "content_id": {"content_id": "v_5"},
+    "source_id": {"source_id": "src-5"},
+    "actor": {"actor": "anna-5"},
+    "event_id": {"event_id": named("jubao.report.submitted.v1", 5)},
+    "time": {"since": BEGIN + timedelta(hours=1), "until": BEGIN + timedelta(hours=3)},
+}
+
+
+@pytest.mark.parametrize("pair", list(combinations(VALUES, 2)), ids="+".join)
+async def test_every_pair_of_filters_follows_an_index(process: Process, pair: tuple[str, str]) -> None:
+    """Whatever two filters are given together, no plan reads the whole log, in order or not."""
+    wanted = Wanted(**VALUES[pair[0]], **VALUES[pair[1]])
+    bounds = (3_000, 45_000) if wanted.since else None
+    if find.is_walk(wanted):
+        finding, naming = find.asked_spans(wanted)
+        reading, values = find.asked_in_spans(wanted, bounds)
+        reach = {"first_span": 0, "last_span": 1_000, "spans": 64}
+        asked = [(finding, naming | reach), (reading, values | {"spans": [1, 2], "limit": 100})]
+    else:
+        statement, values = find.asked(wanted, bounds)
+        asked = [(statement, values | {"limit": 100})]
+
+    async def work(connection: AsyncConnection) -> list[Any]:
+        plans = [await connection.scalar(text(f"EXPLAIN (FORMAT JSON) {sql}"), values) for sql, values in asked]
+        return [node for plan in plans for node in plan_nodes(plan[0]["Plan"])]
+
+    nodes = await process.database("audit").transact(work)
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+    if not find.is_walk(wanted):
+        assert {node["Index Name"] for node in nodes if "Index Name" in node} - {"entries_pkey"}

@@ -85,12 +85,13 @@ SPANS: Final = """
     ORDER BY span LIMIT :spans
 """
 
-# The entries of some spans.
+# The entries of some spans. Without OFFSET the planner may read the log in order of index and look for spans in it.
 IN_SPANS: Final = """
     SELECT found.index, found.leaf
     FROM unnest(CAST(:spans AS bigint[])) AS wanted (span) CROSS JOIN LATERAL (
         SELECT index, leaf FROM entries
         WHERE index >= wanted.span << {bits} AND index < (wanted.span + 1) << {bits} AND {conditions}
+        OFFSET 0
     ) AS found
     ORDER BY found.index LIMIT :limit
 """
