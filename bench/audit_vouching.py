@@ -58,7 +58,8 @@ async def vouched(options: Options, turn: Turn) -> Result:
                     async with process.database("audit").begin() as connection:
                         await tree.append(connection, leaves)
                     begun = perf_counter()
-                    await made.make()
+                    if not await made.make():
+                        raise TurnFailed("the log did not grow between two checkpoints", turn.directory)
                     if number >= 0:
                         taken.append((perf_counter() - begun) * 1000)
                         advance(1)
