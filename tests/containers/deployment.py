@@ -132,10 +132,10 @@ class Deployment:
         headers = {"Authorization": f"Bearer {self.token(name, role)}"}
         return httpx.Client(base_url=self.origin, headers=headers, timeout=30)
 
-    def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
-        """Waits for something to hold."""
+    def until(self, holds: Callable[[], object], seconds: float = 60, told: Callable[[], object] = str) -> None:
+        """Waits for something to hold; what is told if it does not come is printed first."""
         end = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > end:
-                pytest.fail(f"did not come within {seconds} s\n{self.logs()}")
+                pytest.fail(f"did not come within {seconds} s: {told()}\n{self.logs()}")
             time.sleep(0.2)

@@ -78,8 +78,14 @@ def test_a_broker_dies_in_the_middle_of_an_import(cluster: Deployment) -> None:
     importing.join(600)
     assert importing.failed is None, importing.failed
     assert importing.told["accepted"] == REPORTS
-    cluster.until(lambda: cluster.desk("status")["reports"]["queued"] == before + REPORTS + 1, 180)
-    assert cluster.desk("status")["reports"]["dead"] == 0
+    told: dict[str, Any] = {}
+
+    def all_queued() -> bool:
+        told.update(cluster.desk("status"))
+        return bool(told["reports"]["queued"] == before + REPORTS + 1)
+
+    cluster.until(all_queued, 180, lambda: told)
+    assert told["reports"]["dead"] == 0
     assert copies(cluster)["isr"] == [2]
     victim.start()
     cluster.until(lambda: copies(cluster)["isr"] == [3], 180)
