@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from time import time
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from services.runtime.kafkalogin import login
 from services.runtime.logs import logger
@@ -82,8 +83,8 @@ class Publisher:
         futures: list[Any] = []
         try:
             for parcel in parcels:
-                future = await producer.send_batch(parcel.batch, parcel.topic, partition=parcel.partition)
-                futures.append(future)
+                send = partial(producer.send_batch, parcel.batch, parcel.topic, partition=parcel.partition)
+                futures.append(await _in_line(send))
         finally:
             # Of batches that are on their way the end is awaited even where another could not be sent.
             ends = await asyncio.gather(*futures, return_exceptions=True)
@@ -100,9 +101,8 @@ class Publisher:
         for m in messages:
             count = await _partitions_of(producer, m.topic)
             partition = m.partition if m.partition is not None or m.key is None else partition_of(m.key, count)
-            futures.append(
-                await producer.send(m.topic, m.value, key=m.key, partition=partition, headers=list(m.headers))
-            )
+            send = partial(producer.send, m.topic, m.value, key=m.key, partition=partition, headers=list(m.headers))
+            futures.append(await _in_line(send))
         acknowledged = await asyncio.gather(*futures)
         return [(a.partition, a.offset) for a in acknowledged]
 
@@ -137,6 +137,20 @@ class Publisher:
             await asyncio.wait_for(producer.stop(), self._settings.stop_seconds)
         except TimeoutError:
             log.warning("broker_away_at_stop", in_flight=self._in_flight)
+
+
+async def _in_line(send: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 -- aiokafka's future
+    """Puts a batch or a value behind what waits for its partition.
+
+    aiokafka gives up a place in line after its request timeout, and sooner where many stand in it (`add_batch` counts a
+    wait again at every turn), though never what has a place. A cluster may need longer to put another broker in a dead
+    one's place; how long is too long is for the caller's patience to say.
+    """
+    while True:
+        try:
+            return await send()
+        except KafkaTimeoutError:
+            continue
 
 
 async def _partitions_of(producer: Any, topic: str) -> int:  # noqa: ANN401 -- aiokafka has no types

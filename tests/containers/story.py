@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,8 +37,8 @@ class Police:
         )
         return cls(made["id"], key, deployment)
 
-    def report(self, content_id: str) -> httpx.Response:
-        """Signs and sends a report."""
+    def report(self, content_id: str, once: str = "") -> httpx.Response:
+        """Signs and sends a report; with a key, it is one report however often it is sent."""
         statement = {
             "channel": "police_one_click",
             "occurred_at": "2026-11-20T07:59:00Z",
@@ -49,14 +50,17 @@ class Police:
         body = json.dumps(statement, ensure_ascii=False).encode()
         url = f"{self.deployment.origin}{FLAGGED}?source={self.source_id}"
         key_id = source_key_id(self.key.public_key().public_bytes_raw())
-        return httpx.post(
-            url, content=body, headers=sign("POST", url, body, "application/json", self.key, key_id), timeout=30
-        )
+        headers = sign("POST", url, body, "application/json", self.key, key_id)
+        if once:
+            headers["idempotency-key"] = once
+        return httpx.post(url, content=body, headers=headers, timeout=30)
 
     def taken(self, content_id: str) -> str:
         """The report's id once it is taken; an engine that is away for a moment is asked again."""
         end = time.monotonic() + 60
-        while (answer := self.report(content_id)).status_code == 503 and time.monotonic() < end:
+        # What was not acknowledged may have arrived: only with the same key is it the same report again.
+        once = str(uuid4())
+        while (answer := self.report(content_id, once)).status_code == 503 and time.monotonic() < end:
             time.sleep(1)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["report_id"])
