@@ -51,7 +51,7 @@ def example(name: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def lived(stack: Stack) -> Stack:
-    """A stack on which a police report went to its outcome, one report died, and an attestation did not count."""
+    """A stack on which a police report went to its outcome and was erased, one report died, one vouching was void."""
     police = stack.source("police", region="CN-31")
     made = stack.report(police, "v_contracts")
     unattested = example("flagged-full").replace(b'"source": "intake"', b'"source": "app-backend"')
@@ -76,6 +76,12 @@ def lived(stack: Stack) -> Stack:
         decided = {**DECISION, "lease": claim["lease"]["token"]}
         assert reviewer.post(f"/review/v1/cases/{claim['case']['id']}/decisions", json=decided).status_code == 201
     stack.until(lambda: stack.entries(report_id=made["report_id"], type="jubao.outcome.reached.v1"), 90)
+    with stack.http("contracts-supervisor", "supervisor") as supervisor:
+        wanted = {"content_id": "v_contracts", "ground": "《个人信息保护法》第四十七条"}
+        hold = supervisor.post("/audit/v1/holds", json={**wanted, "content_id": "v_held"}).raise_for_status().json()
+        supervisor.post(f"/audit/v1/holds/{hold['hold_id']}/lift").raise_for_status()
+        supervisor.post("/audit/v1/erasures", json=wanted).raise_for_status()
+    stack.until(lambda: stack.entries(report_id=made["report_id"], type="jubao.erasure.ordered.v1"), 90)
     stack.until(lambda: stack.consume("checkpoints.v1"), 120)
     stack.settle()
     return stack
