@@ -12,7 +12,7 @@ def test_looks_and_story(stack: Stack) -> None:
     police = stack.source("police", region="CN-31")
     report_id = stack.report(police, "v_watched", territory="CN-31")["report_id"]
     stack.until(lambda: stack.entries(report_id=report_id, type="jubao.case.opened.v1"), 60)
-    with stack.http("watcher", "supervisor") as supervisor:
+    with stack.http("who-watched-supervisor", "supervisor") as supervisor:
         (case,) = supervisor.get("/review/v1/cases", params={"content_id": "v_watched"}).json()["cases"]
         supervisor.get(f"/review/v1/cases/{case['id']}").raise_for_status()
     stack.jubao("audit", "story", report_id, "--lang", "zh")
@@ -21,7 +21,7 @@ def test_looks_and_story(stack: Stack) -> None:
         return {entry["detail"]["what"] for entry in stack.entries(report_id=report_id, type=LOOKED)}
 
     stack.until(lambda: {"search", "case", "story"} <= looked(), 60)
-    watched = stack.entries(actor="watcher", type=LOOKED)
+    watched = stack.entries(actor="who-watched-supervisor", type=LOOKED)
     assert [(entry["detail"]["role"], entry["detail"]["what"]) for entry in watched] == [
         ("supervisor", "cases"),
         ("supervisor", "case"),
@@ -31,7 +31,7 @@ def test_looks_and_story(stack: Stack) -> None:
     told = {lang: stack.ask("audit", "story", report_id, "--lang", lang) for lang in ("zh", "en")}
     for story in told.values():
         assert known <= {index for sentence in story["sentences"] for index in sentence["entries"]}
-        assert "watcher" not in json.dumps(story)
+        assert "who-watched-supervisor" not in json.dumps(story)
     chinese = " ".join(sentence["text"] for sentence in told["zh"]["sentences"])
     assert police["id"] in told["zh"]["sentences"][0]["text"]
     for words in ("优先地区 CN-31", "举报经标记来源通道提交", "定为 P0 级", "查看案件", "日志中尚无决定"):
