@@ -42,7 +42,7 @@ def export_router(database: Database, watch: Watch) -> APIRouter:
 
     @router.get("/checkpoint", summary="The newest checkpoint", response_class=PlainTextResponse, responses={404: {}})
     async def checkpoint() -> PlainTextResponse:
-        return PlainTextResponse((await newest(database)).note)
+        return PlainTextResponse((await database.transact(newest)).note)
 
     @router.get("/checkpoints", summary="All checkpoints in their order", response_class=PlainTextResponse)
     async def all_checkpoints() -> StreamingResponse:
@@ -66,31 +66,31 @@ def export_router(database: Database, watch: Watch) -> APIRouter:
             Query(alias="to", ge=0, le=MOST_SIZE, description="The index to end before; else all that is signed."),
         ] = None,
     ) -> StreamingResponse:
-        made = await size_asked(database, until, "query.to")
-
-        async def work(connection: Connection) -> None:
+        async def work(connection: Connection) -> int:
+            made = await size_asked(connection, until, "query.to")
             await watch.note(connection, caller, Look.EXPORT, range(since, made))
+            return made
 
         # Before the first line goes out, since an answer that has begun cannot be refused.
-        await database.transact(work)
+        made = await database.transact(work)
         return StreamingResponse(_lines(database, since, made), media_type=_NDJSON)
 
     return router
 
 
-async def newest(database: Database) -> checkpoints.Made:
+async def newest(connection: Connection) -> checkpoints.Made:
     """The newest checkpoint.
 
     Raises:
         NoCheckpoint: there is none.
     """
-    made = await database.transact(checkpoints.newest)
+    made = await checkpoints.newest(connection)
     if made is None:
         raise NoCheckpoint
     return made
 
 
-async def size_asked(database: Database, wanted: int | None, where: str) -> int:
+async def size_asked(connection: Connection, wanted: int | None, where: str) -> int:
     """The size that is asked for, of a tree that the log has; else that of the newest checkpoint.
 
     Raises:
@@ -98,8 +98,8 @@ async def size_asked(database: Database, wanted: int | None, where: str) -> int:
         NoCheckpoint: nothing was asked for, and there is none.
     """
     if wanted is None:
-        return (await newest(database)).size
-    size = await database.transact(entries.size)
+        return (await newest(connection)).size
+    size = await entries.size(connection)
     if wanted > size:
         raise Unprocessable([{"loc": where, "msg": f"the log has {size} entries"}])
     return wanted

@@ -12,6 +12,7 @@ from services.audit.exporting import MOST_SIZE, newest, size_asked
 from services.audit.keys import written_keys
 from services.audit.note import checkpoint_of, note_of
 from services.audit.store import checkpoints, entries, search, tree
+from services.audit.tiles import KnownTiles, Shelf
 from services.audit.tree import leaf_hash
 from services.audit.watching import Watch
 from services.runtime.database import Connection, Database
@@ -92,6 +93,7 @@ class Receipt(BaseModel):
 def proofs_router(database: Database, watch: Watch) -> APIRouter:
     """The routes that prove; they read committed entries, tiles and checkpoints, and need no key."""
     router = APIRouter(prefix="/v1", tags=["proofs"])
+    shelf = Shelf()
 
     @router.get("/entries/{index}/proof", summary="That an entry is in the tree")
     async def inclusion(
@@ -101,13 +103,16 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
             int | None, Query(ge=1, le=MOST_SIZE, description="Of the tree; else the newest signed.")
         ] = None,
     ) -> Inclusion:
-        made = await size_asked(database, size, "query.size")
-
         async def work(connection: Connection) -> Inclusion:
+            signed = await checkpoints.newest(connection)
+            if signed is not None and size in (None, signed.size):
+                made, known = signed.size, shelf.of(signed.note)
+            else:
+                made, known = await size_asked(connection, size, "query.size"), KnownTiles()
             if index >= made:
                 raise NoEntry(made)
             ((_, leaf),) = await entries.leaves(connection, index, index + 1)
-            path, root = await tree.inclusion_and_root(connection, index, made)
+            path, root = await tree.inclusion_and_root(connection, index, made, known)
             await watch.note(connection, caller, Look.PROOF, [index])
             return Inclusion(
                 index=index, size=made, leaf_hash=_text(leaf_hash(leaf)), path=_texts(path), root=_text(root)
@@ -122,11 +127,10 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
             int | None, Query(alias="to", ge=0, le=MOST_SIZE, description="Of the newer; else the newest signed.")
         ] = None,
     ) -> Consistency:
-        made = await size_asked(database, until, "query.to")
-        if since > made:
-            raise Unprocessable([{"loc": "query.from", "msg": f"at most {made}, the size of the newer tree"}])
-
         async def work(connection: Connection) -> Consistency:
+            made = await size_asked(connection, until, "query.to")
+            if since > made:
+                raise Unprocessable([{"loc": "query.from", "msg": f"at most {made}, the size of the newer tree"}])
             path = await tree.consistency(connection, since, made)
             roots = [await tree.root(connection, size) for size in (since, made)]
             return Consistency(
@@ -137,9 +141,8 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
 
     @router.get("/receipts/{report_id}", summary="A report's entries, each proved")
     async def receipt(caller: SignedIn, report_id: UUID) -> Receipt:
-        made = await newest(database)
-
         async def work(connection: Connection) -> Receipt:
+            made = await newest(connection)
             found = await _receipt(connection, report_id, made)
             shown = [entry.index for entry in found.entries]
             await watch.note(connection, caller, Look.RECEIPT, shown, report_id=report_id)

@@ -20,6 +20,8 @@ MOST_ENTRY_BYTES: Final = 0xFFFF
 _NUMBER: Final = re.compile(r"(?:x[0-9]{3}/)*[0-9]{3}", re.ASCII)
 _MOST_LEVEL: Final = 63
 _MOST_DIGITS: Final = 18
+# At most 8 MiB; those of a log of 67 million entries, but for the full ones at level 0.
+_MOST_KNOWN: Final = 1_024
 
 
 class Tile(NamedTuple):
@@ -82,6 +84,43 @@ class Edge(NamedTuple):
                 peaks.append(complete_root(hashes[start * HASH_BYTES : (start + peak) * HASH_BYTES]))
                 start += peak
         return Frontier(self.size, peaks)
+
+
+class KnownTiles:
+    """Tiles of one tree by level and number, as they were read; the oldest go when there are too many."""
+
+    def __init__(self) -> None:
+        self._tiles: dict[tuple[int, int], bytes] = {}
+
+    def __getitem__(self, spot: tuple[int, int]) -> bytes:
+        return self._tiles[spot]
+
+    def __contains__(self, spot: tuple[int, int]) -> bool:
+        return spot in self._tiles
+
+    def add(self, level: int, number: int, hashes: bytes) -> None:
+        """Remembers a tile."""
+        if len(self._tiles) >= _MOST_KNOWN:
+            del self._tiles[next(iter(self._tiles))]
+        self._tiles[level, number] = hashes
+
+
+class Shelf:
+    """The known tiles of the tree that is asked about most: that of the newest checkpoint.
+
+    A checkpoint is signed over one tree, whose tiles cannot change any more, even where the database is set back and
+    the log goes on otherwise: its next checkpoint is another one.
+    """
+
+    def __init__(self) -> None:
+        self._note = ""
+        self._known = KnownTiles()
+
+    def of(self, note: str) -> KnownTiles:
+        """What is known of the tree of a checkpoint, of which another one is forgotten."""
+        if note != self._note:
+            self._note, self._known = note, KnownTiles()
+        return self._known
 
 
 def place_of(node: Node) -> Place:

@@ -47,7 +47,7 @@ def tiles_router(database: Database, watch: Watch) -> APIRouter:
 
     @router.get("/checkpoint", summary="The newest checkpoint", response_class=PlainTextResponse, responses={404: {}})
     async def tiles_checkpoint() -> PlainTextResponse:
-        return PlainTextResponse((await newest(database)).note, headers=_FOR_NOW)
+        return PlainTextResponse((await database.transact(newest)).note, headers=_FOR_NOW)
 
     @router.get(
         "/tile/entries/{number:path}", summary="A bundle of 256 entries", response_class=Response, responses=_ANSWER

@@ -297,3 +297,23 @@ def unbundled(content: bytes) -> list[bytes]:
         bodies.append(content[2 : 2 + length])
         content = content[2 + length :]
     return bodies
+
+
+async def test_proofs_hold_in_whichever_checkpoint_is_the_newest(process: Process, http: httpx.AsyncClient) -> None:
+    """Proofs hold in the newest checkpoint, again and again, in one of before, and in another once that is newer."""
+    indexes = [0, 255, 256, 4_711, 65_535, 65_536, 65_791, SIZE - 2]
+    database = process.database("audit")
+    async with database.begin() as reading:
+        made = await checkpoints.after(reading, 0, 10)
+    for size, asked in [(SIZE - 1, None), (SIZE - 1_000, SIZE - 1_000), (SIZE - 1, SIZE - 1), (SIZE, None)] * 2:
+        if size == SIZE:
+            async with database.begin() as writing:
+                await checkpoints.keep(writing, SIZE, BEGIN, made[-1].note.replace(str(SIZE - 1), str(SIZE)))
+        for index in filter(size.__gt__, indexes):
+            params = {} if asked is None else {"size": asked}
+            said = (await http.get(f"/v1/entries/{index}/proof", params=params)).json()
+            path, root = [b64decode(part) for part in said["path"]], b64decode(said["root"])
+            assert (said["size"], root) == (size, root_of(size))
+            assert inclusion_holds(HASHES[index], index, size, path, root)
+        async with database.begin() as writing:
+            await checkpoints.keep(writing, made[-1].size, BEGIN, made[-1].note)

@@ -11,6 +11,8 @@ from services.audit.tiles import (
     TILE_BYTES,
     WIDTH,
     Edge,
+    KnownTiles,
+    Shelf,
     Tile,
     bundle,
     hash_in,
@@ -310,3 +312,24 @@ def test_a_bundle_holds_its_entries() -> None:
 
 def flipped(value: bytes) -> bytes:
     return bytes([value[0] ^ 1]) + value[1:]
+
+
+def test_a_shelf_knows_the_tiles_of_one_checkpoint() -> None:
+    """What is known of a checkpoint's tree is known while that checkpoint is asked about, and not under another."""
+    shelf = Shelf()
+    known = shelf.of("one")
+    known.add(1, 0, b"hashes")
+    assert (1, 0) in shelf.of("one")
+    assert shelf.of("one")[1, 0] == b"hashes"
+    assert (1, 0) not in shelf.of("two")
+    assert (1, 0) not in shelf.of("one")
+    assert (1, 0) in known
+
+
+def test_of_too_many_tiles_the_oldest_go() -> None:
+    """However many tiles are read, about a thousand stay, those read last."""
+    known = KnownTiles()
+    for number in range(3_000):
+        known.add(1, number, b"")
+    kept = [number for number in range(3_000) if (1, number) in known]
+    assert kept == list(range(3_000 - 1_024, 3_000))

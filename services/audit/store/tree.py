@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.leaf import Leaf
 from services.audit.store import entries
-from services.audit.tiles import WIDTH, Edge, hash_in, place_of, width_of
+from services.audit.tiles import WIDTH, Edge, KnownTiles, hash_in, place_of, width_of
 from services.audit.tree import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -98,7 +98,7 @@ async def root(connection: AsyncConnection, size: int) -> bytes:
     if size == 0:
         return EMPTY_ROOT
     nodes = nodes_of(0, size)
-    known = await _hashes(connection, nodes, size)
+    known = await _hashes(connection, nodes, size, KnownTiles())
     return fold([known[node] for node in nodes])
 
 
@@ -111,28 +111,37 @@ async def inclusion(connection: AsyncConnection, index: int, size: int) -> list[
     return (await inclusions(connection, [index], size))[0]
 
 
-async def inclusion_and_root(connection: AsyncConnection, index: int, size: int) -> tuple[list[bytes], bytes]:
+async def inclusion_and_root(
+    connection: AsyncConnection, index: int, size: int, known: KnownTiles
+) -> tuple[list[bytes], bytes]:
     """The inclusion proof of an entry in the tree of that size, and its root; tiles are read once for both.
+
+    Args:
+        connection: what they are read by.
+        index: of the entry.
+        size: of the tree.
+        known: tiles of this very tree that need not be read again, and to which those that are read are added.
 
     Raises:
         Torn: entries or tiles are missing.
     """
     path, peaks = inclusion_nodes(index, size), nodes_of(0, size)
-    known = await _hashes(connection, [*peaks, *(node for nodes in path for node in nodes)], size)
-    return proof(path, known.__getitem__), fold([known[node] for node in peaks])
+    nodes = [*peaks, *(node for nodes in path for node in nodes)]
+    hashes = await _hashes(connection, nodes, size, known)
+    return proof(path, hashes.__getitem__), fold([hashes[node] for node in peaks])
 
 
 async def inclusions(connection: AsyncConnection, indexes: Sequence[int], size: int) -> list[list[bytes]]:
     """The inclusion proofs of several entries; raises as `inclusion`."""
     paths = [inclusion_nodes(index, size) for index in indexes]
-    known = await _hashes(connection, [node for path in paths for nodes in path for node in nodes], size)
+    known = await _hashes(connection, [node for path in paths for nodes in path for node in nodes], size, KnownTiles())
     return [proof(path, known.__getitem__) for path in paths]
 
 
 async def consistency(connection: AsyncConnection, old: int, new: int) -> list[bytes]:
     """The proof that the tree of `old` entries is the beginning of the one of `new`; raises as `inclusion`."""
     path = consistency_nodes(old, new)
-    known = await _hashes(connection, [node for nodes in path for node in nodes], new)
+    known = await _hashes(connection, [node for nodes in path for node in nodes], new, KnownTiles())
     return proof(path, known.__getitem__)
 
 
@@ -156,11 +165,20 @@ async def kept_hashes(connection: AsyncConnection, start: int, end: int) -> dict
     }
 
 
-async def _hashes(connection: AsyncConnection, nodes: Iterable[Node], size: int) -> dict[Node, bytes]:
+async def _hashes(
+    connection: AsyncConnection, nodes: Iterable[Node], size: int, known: KnownTiles
+) -> dict[Node, bytes]:
     """The hashes of nodes that are complete in a tree of that size."""
     places = {node: place_of(node) for node in nodes}
     spots = {(place.level, place.number) for place in places.values()}
-    tiles = await _tiles(connection, {(level, number): width_of(level, number, size) for level, number in spots})
+    tiles = {spot: known[spot] for spot in spots if spot in known}
+    widths = {(level, number): width_of(level, number, size) for level, number in spots - tiles.keys()}
+    read = await _tiles(connection, widths)
+    for (level, number), hashes in read.items():
+        # Full tiles of entries are as many as there are entries by 256, and hardly one is asked for twice.
+        if level > 0 or widths[level, number] < WIDTH:
+            known.add(level, number, hashes)
+    tiles |= read
     return {node: hash_in(tiles[place.level, place.number], place) for node, place in places.items()}
 
 
