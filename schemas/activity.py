@@ -67,7 +67,7 @@ class PolicyLoaded(Event[PolicyLoad]):
 
 
 class View(Contract):
-    """Somebody was shown entries or cases. It tells who, how and how much, never what they typed.
+    """Somebody was shown entries, cases or legal holds. It tells who, how and how much, never what they typed.
 
     Filters stand by their names. Ids stand only where something was found by them, so that they are ids we had already.
     """
@@ -75,7 +75,7 @@ class View(Contract):
     actor: Name = Field(description="The account that looked.")
     role: Role = Field(description="The role it looked as.")
     what: Look = Field(description="How it looked.")
-    answered: Annotated[int, Field(ge=0)] = Field(description="How many entries or cases it was shown.")
+    answered: Annotated[int, Field(ge=0)] = Field(description="How many entries, cases or holds it was shown.")
     filters: Annotated[list[FilterName], Field(default_factory=list, max_length=_MOST_FILTERS)] = Field(
         description="By what it narrowed the search: names of filters."
     )

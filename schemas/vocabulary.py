@@ -210,7 +210,7 @@ class Standing(Word):
 
 
 class Look(Word):
-    """How somebody looked at the log or at cases."""
+    """How somebody looked at the log, at cases or at legal holds."""
 
     SEARCH = "search", "A search of the log.", "检索日志。"
     STORY = "story", "The story of a report.", "阅读举报经过。"
@@ -220,6 +220,7 @@ class Look(Word):
     EXPORT = "export", "An export of the log.", "导出日志。"
     CASE = "case", "One case with its reports.", "查看案件。"
     CASES = "cases", "A list of cases.", "查看案件列表。"
+    HOLDS = "holds", "The list of legal holds.", "查看法律保全列表。"
 
 
 class AlertCode(Word):

@@ -40,7 +40,7 @@ def _http(process: Process) -> Unit:
         export_router(database, watch),
         tiles_router(database, watch),
         erasures_router(process),
-        holds_router(process),
+        holds_router(process, watch),
         disclosures_router(process),
     ]
     app = application(process, _SERVICE, "Jubao audit", routers, counts=_counts, consumes=LOGGED)

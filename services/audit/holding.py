@@ -12,6 +12,7 @@ from schemas.erasure import Ground, HoldChange
 from schemas.text import Identifier, Timestamp
 from services.audit.store import holding
 from services.audit.telling import hold_lifted, hold_placed
+from services.audit.watching import Watch
 from services.runtime.bodies import body
 from services.runtime.database import Connection
 from services.runtime.gate import SignedIn
@@ -90,7 +91,7 @@ class NoHold(Problem):
         super().__init__(404, "no_hold", "There is no such hold", "No hold has this id; `jubao hold list` names all.")
 
 
-def holds_router(process: Process) -> APIRouter:
+def holds_router(process: Process, watch: Watch) -> APIRouter:
     """The routes of holds."""
     router = APIRouter(prefix="/v1", tags=["holds"])
     database, clock, cursors = process.database("audit"), process.clock, process.cursors
@@ -111,7 +112,7 @@ def holds_router(process: Process) -> APIRouter:
 
     @router.get("/holds", summary="Legal holds, the newest first", responses={200: {"links": _OF_HOLDS}})
     async def list_holds(
-        cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=_MOST_HOLDS)] = 50
+        caller: SignedIn, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=_MOST_HOLDS)] = 50
     ) -> HoldsPage:
         before = _place(cursors, cursor)
 
@@ -119,6 +120,7 @@ def holds_router(process: Process) -> APIRouter:
             rows = await holding.holds(connection, before, limit + 1)
             page = [_shown(row) for row in rows[:limit]]
             more = cursors.write({"before_hold": str(page[-1].hold_id)}) if len(rows) > limit else None
+            await watch.note_holds(connection, caller, len(page))
             return HoldsPage(holds=page, next=more)
 
         return await database.transact(work)

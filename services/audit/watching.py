@@ -1,4 +1,4 @@
-"""Who watched: whoever is shown entries becomes an entry, written before the answer goes out.
+"""Who watched: whoever is shown entries or holds becomes an entry, written before the answer goes out.
 
 The event is part of the transaction that reads, so a look that could not be noted is not answered. It reaches the log
 by the outbox, after the answer, and so no look is in what it shows itself.
@@ -56,22 +56,32 @@ class Watch:
             report_id: whose entries, where it is no search.
         """
         found = filters if filters is not None and shown else None
-        view = View(
-            actor=caller.name,
-            role=caller.role,
-            what=what,
-            answered=len(shown),
-            filters=[] if filters is None else _names(filters),
-            first=shown[0] if shown else None,
-            last=shown[-1] if shown else None,
-            report_id=found.report_id if found else report_id,
-            case_id=found.case_id if found else None,
-            content_id=found.content_id if found else None,
-            source_id=found.source_id if found else None,
+        await self._tell(
+            connection,
+            View(
+                actor=caller.name,
+                role=caller.role,
+                what=what,
+                answered=len(shown),
+                filters=[] if filters is None else _names(filters),
+                first=shown[0] if shown else None,
+                last=shown[-1] if shown else None,
+                report_id=found.report_id if found else report_id,
+                case_id=found.case_id if found else None,
+                content_id=found.content_id if found else None,
+                source_id=found.source_id if found else None,
+            ),
         )
+
+    async def note_holds(self, connection: Connection, caller: Caller, answered: int) -> None:
+        """Adds a look at so many legal holds, likewise."""
+        view = View(actor=caller.name, role=caller.role, what=Look.HOLDS, answered=answered, filters=[])
+        await self._tell(connection, view)
+
+    async def _tell(self, connection: Connection, view: View) -> None:
         event = viewed(view, source=_SOURCE, event_id=new_id(), at=self._clock.now())
         headers = (("content-type", CONTENT_TYPE.encode()), (HEADER, continued(None)))
-        key = caller.name.encode()
+        key = view.actor.encode()
         await enqueue(connection, [Message(ACTIVITY.name, key, event_bytes(event), event.id, None, headers)])
 
 

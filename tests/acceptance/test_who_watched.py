@@ -39,3 +39,12 @@ def test_looks_and_story(stack: Stack) -> None:
     printed = stack.jubao("audit", "story", report_id, "--lang", "en").stdout
     assert "gave the report class P0" in printed
     assert "[log entries " in printed
+
+
+def test_a_look_at_the_legal_holds(stack: Stack) -> None:
+    """Whoever lists the legal holds is in the log soon after, with how many they were shown."""
+    with stack.http("holds-supervisor", "supervisor") as supervisor:
+        shown = supervisor.get("/audit/v1/holds", params={"limit": 1}).raise_for_status().json()["holds"]
+    stack.until(lambda: stack.entries(actor="holds-supervisor", type=LOOKED), 60)
+    (entry,) = stack.entries(actor="holds-supervisor", type=LOOKED)
+    assert (entry["detail"]["what"], entry["detail"]["answered"]) == ("holds", len(shown))

@@ -51,7 +51,7 @@ WIRE: dict[type[StrEnum], str] = {
     SourceStatus: "active suspended",
     Standing: "good suspended over_quota out_of_territory out_of_expertise unknown",
     AlertCode: ("no_attestation bad_attestation unknown_attester attester_kind suspended_source overload"),
-    Look: "search story receipt proof bundle export case cases",
+    Look: "search story receipt proof bundle export case cases holds",
     CaseChange: "opened joined lifted attached claimed renewed released expired decided",
 }
 
