@@ -130,11 +130,12 @@ class Publisher:
 
     async def stop(self) -> None:
         """Waits for what is in flight, within the bound of a stop, and closes."""
-        if self._producer is None:
-            return
-        producer, self._producer = self._producer, None
         try:
-            await asyncio.wait_for(producer.stop(), self._settings.stop_seconds)
+            async with asyncio.timeout(self._settings.stop_seconds), self._starting:
+                # One that was about to start when its caller had no more patience is closed as well.
+                producer, self._producer = self._producer, None
+                if producer is not None:
+                    await producer.stop()
         except TimeoutError:
             log.warning("broker_away_at_stop", in_flight=self._in_flight)
 

@@ -1,6 +1,7 @@
 """Sending on a real Apache Kafka: it is true where records are said to have landed, and a key keeps its order."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Sequence
 
@@ -104,3 +105,18 @@ async def test_what_the_broker_refuses_is_told(topic: str, publisher: Publisher)
     with pytest.raises(BrokerAway):
         await publisher.publish([message(topic, b"k", os.urandom(2_000_000)) for _ in range(9)], patience_seconds=10)
     assert await publisher.publish([message(topic, b"k", b"%d" % n) for n in range(9)])
+
+
+async def test_a_stop_closes_what_was_about_to_start(
+    settings: Settings, topic: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A caller may lose patience while the connection is made; a stop leaves no producer behind all the same."""
+    for _ in range(5):
+        publisher = Publisher(settings)
+        with pytest.raises(BrokerAway):
+            await publisher.publish([message(topic, b"k", b"v")], patience_seconds=0.0001)
+        await publisher.stop()
+        del publisher
+        await asyncio.sleep(0.05)
+        gc.collect()
+    assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
