@@ -40,9 +40,8 @@ _COMMON: Final = """
     SELECT index FROM entries WHERE content_id = :content_id AND type = kinds.type AND actor = kinds.actor AND {reach}
 """
 
-
-# Where the next kind begins, by whether there is one type and one actor. A comparison of both columns would not do where
-# the type is given: the index is then entered where the type begins.
+# Where the next kind begins, by whether there is one type and one actor. A comparison of both columns will not do where
+# the type is given: the index would be entered where the type begins.
 _BEHIND: Final = {
     (False, False): "(type, actor) > (kinds.type, kinds.actor)",
     (False, True): "type > kinds.type",

@@ -28,7 +28,7 @@ CREATE INDEX entries_by_source_and_content ON entries (source_id, content_id, in
 CREATE INDEX entries_by_source_and_case ON entries (source_id, case_id, index)
     WHERE source_id IS NOT NULL AND case_id IS NOT NULL;
 
--- An index alone answers for pages of the table that a vacuum has seen. By default that may leave out a fifth of the log.
+-- An index alone answers for pages of the table that a vacuum has seen. By default a fifth of the log may be without.
 ALTER TABLE entries SET (autovacuum_vacuum_insert_scale_factor = 0.02);
 
 -- Last, for until then the log can be read.
