@@ -5,26 +5,22 @@ from base64 import b64decode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-import asyncpg
 import httpx
 import orjson
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.app import UNITS
 from services.audit.leaf import Disclosure, Leaf, Origin, leaf_of
 from services.audit.store import search as find
 from services.audit.store import tree
 from services.audit.store.search import Wanted
-from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
-from services.runtime.migrate import upgrade
+from services.runtime.database import Connection
+from services.runtime.issuer import LocalIssuer, Role
 from services.runtime.process import Process
-from services.runtime.settings import Settings
+from tests.integration.audit_logs import At, fresh_process, logged, planned
 
 SPACE = UUID("5d0c1d2e-7f0a-5b53-9d0c-5f6d0b8f3a11")
 BEGIN = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -34,13 +30,6 @@ PATIENCE_SECONDS = 60
 
 def named(what: str, number: int) -> UUID:
     return uuid5(SPACE, f"{what} {number}")
-
-
-class At:
-    """A record's place."""
-
-    def __init__(self, topic: str, offset: int, at: datetime) -> None:
-        self.topic, self.partition, self.offset, self.at = topic, 0, offset, at
 
 
 def four_entries(number: int) -> list[Leaf]:
@@ -76,35 +65,9 @@ def four_entries(number: int) -> list[Leaf]:
 @pytest.fixture(scope="module")
 async def process(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
     """A process with a log of 50,000 entries, and an issuer of tokens."""
-    folder: Path = tmp_path_factory.mktemp("audit")
-    make_issuer_key(folder / "issuer.pem", folder / "jwks.json")
-    (folder / "cursor").write_bytes(bytes(32))
-    name = f"audit_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    dsn = f"{postgres_dsn.rpartition('/')[0]}/{name}"
-    settings = Settings.model_validate(
-        {
-            "database": dsn,
-            "data": folder,
-            "jwks": str(folder / "jwks.json"),
-            "cursor_key_file": folder / "cursor",
-            "kafka": "127.0.0.1:1",
-        }
-    )
-    await upgrade(settings)
-    made = Process(settings)
-    for start in range(0, REPORTS, 1_000):
-        leaves = [leaf for number in range(start, min(start + 1_000, REPORTS)) for leaf in four_entries(number)]
-        async with made.database("audit").begin() as writing:
-            await tree.append(writing, leaves)
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("VACUUM ANALYZE audit.entries")
-    await connection.execute("VACUUM ANALYZE audit.doings")
-    await connection.close()
-    yield made
-    await made.close()
+    async with fresh_process(postgres_dsn, tmp_path_factory.mktemp("audit")) as made:
+        await logged(made, [leaf for number in range(REPORTS) for leaf in four_entries(number)])
+        yield made
 
 
 def token(process: Process, role: Role) -> dict[str, str]:
@@ -267,23 +230,24 @@ INDEX_OF = [
     (Wanted(case_id=named("case", 5)), {"entries_by_case"}),
     (Wanted(content_id="v_5"), {"entries_by_content"}),
     (Wanted(source_id="src-5"), {"entries_by_source"}),
+    (Wanted(source_id="src-5", content_id="v_5"), {"entries_by_source_and_content"}),
+    (Wanted(source_id="src-5", case_id=named("case", 5)), {"entries_by_source_and_case"}),
+    (Wanted(content_id="v_5", case_id=named("case", 5)), {"entries_by_case", "entries_by_content"}),
+    (Wanted(report_id=named("report", 5), source_id="src-5"), {"entries_by_report", "entries_by_source_and_case"}),
     (Wanted(event_id=named("jubao.report.submitted.v1", 5)), {"entries_by_event_id"}),
     (Wanted(after=25_000), {"entries_pkey"}),
     (Wanted(since=BEGIN + timedelta(hours=2), until=BEGIN + timedelta(hours=2, seconds=9)), {"entries_pkey"}),
 ]
 
 
+@pytest.mark.parametrize("generic", [False, True])
 @pytest.mark.parametrize(("wanted", "indexes"), INDEX_OF, ids=lambda value: str(value)[:60])
-async def test_each_filter_is_read_from_its_index(process: Process, wanted: Wanted, indexes: set[str]) -> None:
+async def test_each_filter_is_read_from_its_index(
+    process: Process, wanted: Wanted, indexes: set[str], *, generic: bool
+) -> None:
     """No search reads the whole log, and none sorts more than a page: each follows the index made for it."""
-    bounds = (20_000, 30_000) if wanted.since else None
-    statement, values = find.asked(wanted, bounds)
-
-    async def work(connection: AsyncConnection) -> Any:
-        return await connection.scalar(text(f"EXPLAIN (FORMAT JSON) {statement}"), values | {"limit": 100})
-
-    plan = await process.database("audit").transact(work)
-    nodes = list(plan_nodes(plan[0]["Plan"]))
+    statement, values = find.asked(wanted, (20_000, 30_000) if wanted.since else None)
+    nodes = await plan(process, statement, values | {"limit": 100}, generic=generic)
     used = {node["Index Name"] for node in nodes if "Index Name" in node}
     assert indexes <= used
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
@@ -304,15 +268,8 @@ async def test_actors_and_types_are_found_by_spans(process: Process, wanted: Wan
     finding, naming = find.asked_spans(wanted)
     reading, values = find.asked_in_spans(wanted, (20_000, 30_000) if wanted.since else None)
 
-    async def work(connection: AsyncConnection) -> list[Any]:
-        reach = {"first_span": 0, "last_span": 1_000, "spans": 64}
-        plans = [
-            await connection.scalar(text(f"EXPLAIN (FORMAT JSON) {finding}"), naming | reach),
-            await connection.scalar(text(f"EXPLAIN (FORMAT JSON) {reading}"), values | {"spans": [1, 2], "limit": 100}),
-        ]
-        return [plan_nodes(plan[0]["Plan"]) for plan in plans]
-
-    first, second = await process.database("audit").transact(work)
+    first = await plan(process, finding, naming | {"first_span": 0, "last_span": 1_000, "spans": 64})
+    second = await plan(process, reading, values | {"spans": [1, 2], "limit": 100})
     assert index in {node.get("Index Name") for node in first}
     assert "entries_pkey" in {node.get("Index Name") for node in second}
     assert not [node for node in (*first, *second) if node["Node Type"] == "Seq Scan"]
@@ -324,8 +281,13 @@ async def test_a_pair_that_never_met_is_known_at_once(http: httpx.AsyncClient) -
         assert await search(http, actor="review", type="jubao.case.claimed.v1") == []
 
 
-def plan_nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [node, *(inner for child in node.get("Plans", ()) for inner in plan_nodes(child))]
+async def plan(
+    process: Process, statement: str, values: dict[str, object], *, generic: bool = False
+) -> list[dict[str, Any]]:
+    async def work(connection: Connection) -> list[dict[str, Any]]:
+        return await planned(connection, statement, values, generic=generic)
+
+    return await process.database("audit").transact(work)
 
 
 async def test_a_thousand_entries_are_one_quick_page(http: httpx.AsyncClient) -> None:
@@ -355,8 +317,11 @@ VALUES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("generic", [False, True])
 @pytest.mark.parametrize("pair", list(combinations(VALUES, 2)), ids="+".join)
-async def test_every_pair_of_filters_follows_an_index(process: Process, pair: tuple[str, str]) -> None:
+async def test_every_pair_of_filters_follows_an_index(
+    process: Process, pair: tuple[str, str], *, generic: bool
+) -> None:
     """Whatever two filters are given together, no plan reads the whole log, in order or not."""
     wanted = Wanted(**VALUES[pair[0]], **VALUES[pair[1]])
     bounds = (3_000, 45_000) if wanted.since else None
@@ -368,12 +333,7 @@ async def test_every_pair_of_filters_follows_an_index(process: Process, pair: tu
     else:
         statement, values = find.asked(wanted, bounds)
         asked = [(statement, values | {"limit": 100})]
-
-    async def work(connection: AsyncConnection) -> list[Any]:
-        plans = [await connection.scalar(text(f"EXPLAIN (FORMAT JSON) {sql}"), values) for sql, values in asked]
-        return [node for plan in plans for node in plan_nodes(plan[0]["Plan"])]
-
-    nodes = await process.database("audit").transact(work)
+    nodes = [node for sql, given in asked for node in await plan(process, sql, given, generic=generic)]
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
     if not find.is_walk(wanted):
         assert {node["Index Name"] for node in nodes if "Index Name" in node} - {"entries_pkey"}

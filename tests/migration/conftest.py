@@ -1,11 +1,12 @@
 """Databases of a test's own on the run's PostgreSQL, and connections to them as a service has."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from alembic.script import ScriptDirectory
 
 from services.runtime.migrate import upgrade
 from services.runtime.settings import Settings
@@ -58,3 +59,12 @@ def as_service(migrated_dsn: str) -> Connecting:
             await connection.close()
 
     return connected
+
+
+@pytest.fixture
+def at_the_first_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Upgrades stop at 0001 until this is undone."""
+    steps = ScriptDirectory._upgrade_revs
+    with monkeypatch.context() as patched:
+        patched.setattr(ScriptDirectory, "_upgrade_revs", lambda self, _, at: steps(self, "0001", at))
+        yield patched

@@ -1,12 +1,10 @@
 """Review's tables as version 0.1.0 filled them come to this version with everything in them that anybody reads."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from alembic.script import ScriptDirectory
 
 from services.runtime.migrate import upgrade
 from services.runtime.settings import Settings
@@ -17,15 +15,6 @@ FIRST = GOOD["review"]["reports"] | {
     "digest": "0Aff" * 16, "event_id": UUID(int=3), "lane": "public", "reporter": b"a" * 16,
 }  # fmt: skip
 SECOND = FIRST | {"report_id": UUID(int=22), "event_id": UUID(int=23), "source_id": "s_1", "reporter": b"b" * 16}
-
-
-@pytest.fixture
-def at_the_first_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Upgrades stop at 0001 until this is undone."""
-    steps = ScriptDirectory._upgrade_revs
-    with monkeypatch.context() as patched:
-        patched.setattr(ScriptDirectory, "_upgrade_revs", lambda self, _, at: steps(self, "0001", at))
-        yield patched
 
 
 async def test_reports_keep_what_is_read_of_them(fresh_dsn: str, at_the_first_version: pytest.MonkeyPatch) -> None:

@@ -49,10 +49,14 @@ PARTS_WITH: Final = text("""
         AND e.report_id IS NOT NULL
 """)
 
-# Reports about an item, by the next entries that name both.
+# Reports about an item, by the next entries that name both. Which entries are next, the index alone says; without
+# OFFSET the planner may read the log in order and look for the item in it.
 OF_CONTENT: Final = text("""
-    SELECT index AS place, report_id FROM entries WHERE content_id = :content_id AND index >= :start
-    ORDER BY index LIMIT :most
+    SELECT entries.index AS place, entries.report_id FROM (
+        SELECT index FROM (
+            SELECT index FROM entries WHERE content_id = :content_id AND index >= :start OFFSET 0
+        ) AS left_over ORDER BY index LIMIT :most
+    ) AS next_ones JOIN entries USING (index) ORDER BY index
 """)
 
 # How far an erasure has looked through the log.

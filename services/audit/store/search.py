@@ -10,28 +10,39 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.activity import VIEWED
+from schemas.case import CaseChange
 from schemas.erasure import DISCLOSED, HOLD_LIFTED, HOLD_PLACED, ORDERED
+from schemas.outcome import REACHED
 from services.audit.store.entries import SPAN_BITS
+from services.audit.store.kinds import OfKinds, by_kind
 
-# The entries of some indexes, in order.
+# Entries by event, by what a source has to do with, by time, or all there are, in order.
 ENTRIES: Final = "SELECT index, leaf FROM entries WHERE {conditions} ORDER BY index LIMIT :limit"
 
-# Entries of a report and entries of its cases: each branch reads one index in order and stops at the page's end. A
-# case is a report's if one entry names both.
-STORY: Final = """
-    WITH cases AS MATERIALIZED (
-        SELECT DISTINCT case_id FROM entries WHERE report_id = :report_id AND case_id IS NOT NULL
-    ), page AS (
-        (SELECT index FROM entries WHERE report_id = :report_id AND {conditions} ORDER BY index LIMIT :limit)
+# A report's cases: a case is a report's if one entry names both.
+CASES: Final = "SELECT DISTINCT case_id AS owner FROM entries WHERE report_id = :report_id AND case_id IS NOT NULL"
+
+# Of a report's cases one. Without OFFSET the planner may look through all entries of that case for the report.
+THAT_CASE: Final = f"SELECT owner FROM ({CASES} OFFSET 0) AS cases WHERE owner = :case_id"
+
+# Entries of a report itself.
+OWN: Final = "(SELECT index FROM entries WHERE report_id = :report_id AND {conditions} ORDER BY index LIMIT :limit)"
+
+# Entries of a report and of its cases that have to do with a source, which an index knows by source and case.
+STORY_OF_SOURCE: Final = f"""
+    WITH cases AS MATERIALIZED ({CASES}), page AS (
+        {OWN}
         UNION
         SELECT found.index FROM cases CROSS JOIN LATERAL (
-            SELECT index FROM entries WHERE case_id = cases.case_id AND {conditions} ORDER BY index LIMIT :limit
+            SELECT index FROM entries WHERE case_id = cases.owner AND {{conditions}} ORDER BY index LIMIT :limit
         ) AS found
+        ORDER BY index LIMIT :limit
     )
-    SELECT entries.index, entries.leaf FROM entries
-    JOIN (SELECT index FROM page ORDER BY index LIMIT :limit) AS chosen USING (index)
-    ORDER BY index
+    SELECT entries.index, entries.leaf FROM page JOIN entries USING (index) ORDER BY index
 """
+
+# Of an event's entries those of a report or of its cases.
+OF_STORY: Final = f"(report_id = :report_id OR case_id IN ({CASES}))"
 
 # The entries of a report's own way. Looks, disclosures, holds and orders of erasure are none of it: they name staff,
 # and receipts go to reporters.
@@ -40,17 +51,11 @@ OF_REPORT: Final = text("""
     ORDER BY index LIMIT :limit
 """)
 
-# The entries of a report's cases that concern no single report: claims and their ends, decisions.
-OF_ITS_CASES: Final = text("""
-    WITH cases AS MATERIALIZED (
-        SELECT DISTINCT case_id FROM entries WHERE report_id = :report_id AND case_id IS NOT NULL
-    )
-    SELECT found.index, found.leaf FROM cases CROSS JOIN LATERAL (
-        SELECT index, leaf FROM entries WHERE case_id = cases.case_id AND report_id IS NULL
-        ORDER BY index LIMIT :limit
-    ) AS found
-    ORDER BY found.index LIMIT :limit
-""")
+# The entries of a report's cases that concern no single report: claims and their ends, decisions. Of what reports do to
+# a case there may be tens of thousands, so those kinds are not read.
+OF_ITS_CASES: Final = text(
+    by_kind(OfKinds("case_id", CASES, "report_id IS NULL", of_kinds="kinds.type <> ALL(CAST(:of_reports AS text[]))"))
+)
 
 # By which erasure, and in which part of it, a report was erased.
 ERASED_BY: Final = text("""
@@ -119,6 +124,15 @@ BOUNDS: Final = text("""
 
 # What members of staff do with a report, beside deciding its case.
 _STAFFS: Final = [VIEWED, DISCLOSED, HOLD_PLACED, HOLD_LIFTED, ORDERED]
+# What names a case because of one report.
+_OF_REPORTS: Final = [
+    REACHED,
+    *(c.event_type for c in (CaseChange.OPENED, CaseChange.JOINED, CaseChange.LIFTED, CaseChange.ATTACHED)),
+]
+# Whose entries an index has by kind, each with its type; of two of these the first is read.
+_OWNERS: Final = {"case_id": "uuid", "content_id": "text", "source_id": "text"}
+# What narrows the entries of a kind, beside whose they are.
+_OF_TIME: Final = ("after", "since", "until")
 _FIRST_SPANS: Final = 2
 _MOST_SPANS: Final = 64
 _MOST_SOURCE_SPANS: Final = 256
@@ -165,7 +179,8 @@ async def of_report(connection: AsyncConnection, report_id: UUID, limit: int) ->
 
 async def of_its_cases(connection: AsyncConnection, report_id: UUID, limit: int) -> list[tuple[int, bytes]]:
     """Index and leaf of the first `limit` entries of a report's cases that concern no single report."""
-    rows = await connection.execute(OF_ITS_CASES, {"report_id": report_id, "limit": limit})
+    values = {"report_id": report_id, "limit": limit, "of_reports": _OF_REPORTS}
+    rows = await connection.execute(OF_ITS_CASES, values)
     return [(index, leaf) for index, leaf in rows]
 
 
@@ -196,9 +211,32 @@ def is_walk(wanted: Wanted) -> bool:
 def asked(wanted: Wanted, bounds: tuple[int, int] | None) -> tuple[str, dict[str, object]]:
     """The statement of a search and its values, but for `limit`; `bounds` are the indexes its time lies between."""
     conditions, values = _conditions(wanted, bounds)
-    if wanted.report_id is None:
+    owners = [name for name in _OWNERS if getattr(wanted, name) is not None]
+    if wanted.report_id is not None:
+        values |= {"report_id": wanted.report_id}
+        if wanted.event_id is not None:
+            return ENTRIES.format(conditions=f"{conditions} AND {OF_STORY}"), values
+        if wanted.source_id is not None:
+            return STORY_OF_SOURCE.format(conditions=conditions), values
+        cases = CASES if wanted.case_id is None else THAT_CASE
+        return by_kind(_of_kinds(wanted, "case_id", cases)._replace(beside=OWN.format(conditions=conditions))), values
+    if wanted.event_id is not None or not owners or (wanted.source_id is not None and len(owners) > 1):
         return ENTRIES.format(conditions=conditions), values
-    return STORY.format(conditions=conditions), values | {"report_id": wanted.report_id}
+    return by_kind(_of_kinds(wanted, owners[0], f"SELECT CAST(:{owners[0]} AS {_OWNERS[owners[0]]}) AS owner")), values
+
+
+def _of_kinds(wanted: Wanted, name: str, owners: str) -> OfKinds:
+    reach = ["index > :after"]
+    reach += ["index >= :first_index"] if wanted.since else []
+    reach += ["index <= :last_index"] if wanted.until else []
+    return OfKinds(
+        name,
+        owners,
+        " AND ".join(CONDITIONS[name] for name in _OF_TIME if getattr(wanted, name) is not None),
+        typed=wanted.type is not None,
+        acted=wanted.actor is not None,
+        item=" AND ".join(reach) if wanted.content_id is not None and name != "content_id" else "",
+    )
 
 
 def asked_spans(wanted: Wanted) -> tuple[str, dict[str, object]]:
