@@ -21,7 +21,7 @@ from services.audit.examining import Stretch, examined
 from services.audit.verifying import BEGINNING, GAP_SECONDS, Standing, Verdict, Verifier
 from services.runtime.files import PUBLIC, replace_file
 
-_PIECE_BYTES: Final = 4 << 20
+_PIECE_BYTES: Final = 8 << 20
 # An entry has at most 65,535 bytes, and base64 makes four of three; a longer line is none of ours.
 _MOST_LINE_BYTES: Final = 128 << 10
 _MOST_PROCESSES: Final = 4

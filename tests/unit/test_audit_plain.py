@@ -92,20 +92,20 @@ Change = Callable[[random.Random, list[bytes]], None]
 
 def replaced(chance: random.Random, lines: list[bytes]) -> None:
     at = chance.randrange(len(lines))
-    line = bytearray(lines[at])
+    line = bytearray(lines[at] or b" ")
     line[chance.randrange(len(line))] = chance.choice([*DIGITS, *b'="\\{}:,\n\r \x00\xff'])
     lines[at] = bytes(line)
 
 
 def shortened(chance: random.Random, lines: list[bytes]) -> None:
     at = chance.randrange(len(lines))
-    start = chance.randrange(len(lines[at]))
+    start = chance.randrange(len(lines[at]) + 1)
     lines[at] = lines[at][:start] + lines[at][start + chance.choice([1, 1, 2, 4, 60]) :]
 
 
 def lengthened(chance: random.Random, lines: list[bytes]) -> None:
     at = chance.randrange(len(lines))
-    start = chance.randrange(len(lines[at]))
+    start = chance.randrange(len(lines[at]) + 1)
     lines[at] = lines[at][:start] + chance.choice([b"=", b"A", b" ", b"\n", b"AAAA", b"====", b"0"]) + lines[at][start:]
 
 

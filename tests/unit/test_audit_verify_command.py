@@ -51,7 +51,18 @@ def test_a_log_that_holds(files: Path, capfd: pytest.CaptureFixture[str]) -> Non
 
 def test_nothing_is_loaded_that_talks_to_others(files: Path) -> None:
     """An export is verified by what reads, hashes and checks signatures; the rest would take as long again."""
-    others = ("aiokafka", "asyncpg", "fastapi", "faststream", "httpx", "pydantic", "rich", "sqlalchemy", "structlog")
+    others = (
+        "aiokafka",
+        "asyncpg",
+        "fastapi",
+        "faststream",
+        "httpx",
+        "msgspec",
+        "pydantic",
+        "rich",
+        "sqlalchemy",
+        "structlog",
+    )
     code = (
         f"import sys; from services.cli.main import run; code = run({verifying(files, '--json')}); "
         f"print(code, [module for module in {others} if module in sys.modules], file=sys.stderr)"
