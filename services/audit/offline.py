@@ -21,7 +21,7 @@ from services.audit.examining import Stretch, examined
 from services.audit.verifying import BEGINNING, GAP_SECONDS, Standing, Verdict, Verifier
 from services.runtime.files import PUBLIC, replace_file
 
-_PIECE_BYTES: Final = 2 << 20
+_PIECE_BYTES: Final = 8 << 20
 # An entry has at most 65,535 bytes, and base64 makes four of three; a longer line is none of ours.
 _MOST_LINE_BYTES: Final = 128 << 10
 _MOST_PROCESSES: Final = 4
@@ -166,7 +166,7 @@ def _read(
     if processes <= 1:
         with export.open("rb") as file:
             for piece in pieces:
-                yield piece, examined(_block(file, piece), cuts)
+                yield piece, _said(file, piece, cuts)
         return
     # A forked process has all modules already; elsewhere than on Linux forking is not safe.
     context = get_context("fork" if sys.platform == "linux" else "spawn")
@@ -185,10 +185,10 @@ def _read(
         pool.shutdown(cancel_futures=True)
 
 
-def _block(file: BinaryIO, piece: Piece) -> bytes:
+def _said(file: BinaryIO, piece: Piece, cuts: Sequence[int]) -> list[Stretch]:
     start, end = piece
     file.seek(start)
-    return file.read(end - start)
+    return examined(file, end - start, cuts)
 
 
 class _Own:
@@ -204,4 +204,4 @@ def _begin(export: Path, cuts: Sequence[int]) -> None:
 
 
 def _examine(piece: Piece) -> list[Stretch]:
-    return examined(_block(_Own.file, piece), _Own.cuts)
+    return _said(_Own.file, piece, _Own.cuts)

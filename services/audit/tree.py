@@ -6,6 +6,7 @@ What a proof consists of is told as nodes, so that whoever keeps hashes can fetc
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from operator import add
 from typing import Final, NamedTuple
 
 HASH_BYTES: Final = 32
@@ -13,6 +14,8 @@ EMPTY_ROOT: Final = sha256(b"").digest()
 
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"
+# To copy a hash that was begun is quicker than to begin one, and the children need not be joined to the byte.
+_NEW_NODE: Final = sha256(_NODE).copy
 
 
 class Node(NamedTuple):
@@ -34,11 +37,28 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def complete_root(hashes: bytes) -> bytes:
     """The root over a power of two of hashes, given as one string of 32 bytes each."""
-    while len(hashes) > HASH_BYTES:
-        hashes = b"".join(
-            [sha256(_NODE + hashes[at : at + 2 * HASH_BYTES]).digest() for at in range(0, len(hashes), 2 * HASH_BYTES)]
-        )
-    return hashes
+    level = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+    while len(level) > 1:
+        level = _parents(level)
+    return b"".join(level)
+
+
+def subtrees(start: int, hashes: list[bytes]) -> list[tuple[int, bytes]]:
+    """Level and root of the largest complete subtrees over entries from `start` on, from left to right."""
+    left: list[tuple[int, bytes]] = []
+    right: list[tuple[int, bytes]] = []
+    level = 0
+    while hashes:
+        if start & 1:
+            left.append((level, hashes[0]))
+            hashes = hashes[1:]
+            start += 1
+        if len(hashes) & 1:
+            right.append((level, hashes[-1]))
+        hashes = _parents(hashes)
+        start >>= 1
+        level += 1
+    return left + right[::-1]
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
@@ -204,3 +224,14 @@ def consistency_holds(old: int, new: int, path: Sequence[bytes], old_root: bytes
 def _split(count: int) -> int:
     """The largest power of 2 below `count`."""
     return 1 << ((count - 1).bit_length() - 1)
+
+
+def _parents(hashes: list[bytes]) -> list[bytes]:
+    """The hashes of the nodes over pairs; one that is left over has none."""
+    parents = []
+    children = iter(hashes)
+    for pair in map(add, children, children):
+        node = _NEW_NODE()
+        node.update(pair)
+        parents.append(node.digest())
+    return parents

@@ -6,8 +6,6 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from services.runtime.settings import Settings
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -37,4 +35,6 @@ def json_option(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def data_directory(data: Path | None) -> Path:
     """The directory that is meant: the option, else JUBAO_DATA, else .jubao here."""
+    from services.runtime.settings import Settings  # noqa: PLC0415 -- slow to import, and what is offline needs none
+
     return data or Settings().data

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from io import BytesIO
 from random import Random
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
@@ -342,7 +343,7 @@ async def verdict_on(connection: AsyncConnection, theirs: Sequence[str] = ()) ->
     verifier = Verifier(evidence)
     for start in range(0, size, 1_024):
         lines = await export_lines(connection, start, min(size, start + 1_024))
-        verifier.take(examined(lines, evidence.sizes()) if lines else [])
+        verifier.take(examined(BytesIO(lines), len(lines), evidence.sizes()))
     return verifier.verdict()
 
 

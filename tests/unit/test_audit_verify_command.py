@@ -1,6 +1,8 @@
 """`jubao audit verify` on three files: what it prints, its exit codes, and how it goes on after an interruption."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,28 @@ def test_a_log_that_holds(files: Path, capfd: pytest.CaptureFixture[str]) -> Non
     }  # fmt: skip
     assert run(verifying(files)) == 0
     assert "40 entries are those that 4 checkpoints were signed for" in capfd.readouterr().out
+
+
+def test_nothing_is_loaded_that_talks_to_others(files: Path) -> None:
+    """An export is verified by what reads, hashes and checks signatures; the rest would take as long again."""
+    others = (
+        "aiokafka",
+        "asyncpg",
+        "fastapi",
+        "faststream",
+        "httpx",
+        "msgspec",
+        "pydantic",
+        "rich",
+        "sqlalchemy",
+        "structlog",
+    )
+    code = (
+        f"import sys; from services.cli.main import run; code = run({verifying(files, '--json')}); "
+        f"print(code, [module for module in {others} if module in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "0 []\n"
 
 
 def test_one_byte_changed_names_its_index(files: Path, capfd: pytest.CaptureFixture[str]) -> None:

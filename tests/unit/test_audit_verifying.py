@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit.evidence import Evidence, evidence_of
-from services.audit.examining import examined
+from services.audit.examining import Stretch, examined
 from services.audit.findings import MOST_TOLD, Kind
 from services.audit.keys import DatedKey, parse_keys, written_keys
 from services.audit.note import Checkpoint, Note, Signer
@@ -90,12 +91,16 @@ class Log:
         verifier = Verifier(self.evidence())
         cuts = self.evidence().sizes()
         for at in range(0, len(self.lines), lines_at_once):
-            verifier.take(examined(b"".join(self.lines[at : at + lines_at_once]), cuts))
+            verifier.take(read(b"".join(self.lines[at : at + lines_at_once]), cuts))
         return verifier.verdict()
 
 
 def log(size: int = 40, *cuts: int) -> Log:
     return Log([body(index) for index in range(size)], cuts or (10, 20, 30, size))
+
+
+def read(block: bytes, cuts: Sequence[int]) -> list[Stretch]:
+    return examined(BytesIO(block), len(block), cuts)
 
 
 def told(verdict: Verdict) -> list[tuple[Kind, int]]:
@@ -312,6 +317,7 @@ def test_times_are_held_against_checkpoints() -> None:
         lambda _: b"[]\n",
         lambda text: text[:-2] + b"\n",
         lambda text: text.replace(b'"hash"', b'"hasx"'),
+        lambda text: text.replace(b'"hash"', b'"has\xff"'),
         lambda text: text.replace(b'"index":13', b'"index":"13"'),
         lambda text: text.replace(b'"index":13', b'"index":-13'),
         lambda text: text.replace(b'"index":13', b'"index":99'),
@@ -338,7 +344,7 @@ def test_each_byte_of_a_line_counts() -> None:
         for other in (text[at] ^ 1, 0x20 if text[at] != 0x20 else 0x0A, 0x0D):
             changed = text[:at] + bytes([other]) + text[at + 1 :]
             verifier = Verifier(evidence)
-            verifier.take(examined(changed, evidence.sizes()))
+            verifier.take(read(changed, evidence.sizes()))
             problems = verifier.verdict().problems.told()
             entry = text.count(b"\n", 0, at)
             assert any(p.index <= entry + 1 and entry <= (p.end or p.index + 1) for p in problems), (at, other)

@@ -1,1 +1,1 @@
-"""What `jubao audit` does beyond searching: export, receipts, keys, and the witness."""
+"""What `jubao audit` does, a file for each subject, loaded when it is asked for."""
