@@ -44,8 +44,13 @@ class ReportSource(Contract):
 
     kind: SourceKind = Field(description="Who reports.")
     id: Identifier | None = Field(
-        None, description="The registered source's id; of a user nothing needs to stand here."
+        None, description="The registered source's id. Of a user nothing needs to stand here, and it is not kept."
     )
+
+
+def registered_id(kind: str, source_id: str | None) -> str | None:
+    """The id of a report's source, None of a user: what stands there names a person, and must not outlive erasure."""
+    return None if kind == SourceKind.USER else source_id
 
 
 class Statement(Contract):

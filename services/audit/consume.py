@@ -10,7 +10,7 @@ from services.audit.reading import LOGGED, Reader
 from services.audit.standing import Standing
 from services.audit.store import entries
 from services.runtime.batch import Item, Record, Rejection
-from services.runtime.database import Connection
+from services.runtime.database import Connection, DatabaseError, constraint_of
 
 _KEPT_DEAD: Final = frozenset(topic.name for topic in LOGGED if topic.keeper == "audit")
 _ORDER: Final = {topic.name: place for place, topic in enumerate(LOGGED)}
@@ -70,9 +70,16 @@ class Log:
             items,
             key=lambda item: (item.record.at, _ORDER[item.record.topic], item.record.partition, item.record.offset),
         )
-        self._grown = await entries.append(
-            connection, [item.value.leaf for item in ordered], await self._at(connection)
-        )
+        try:
+            self._grown = await entries.append(
+                connection, [item.value.leaf for item in ordered], await self._at(connection)
+            )
+        except DatabaseError as error:
+            # No record is at fault here, so none may die of it.
+            if (constraint := constraint_of(error)) in entries.PLACES:
+                raise self._standing.occupied(constraint) from error
+            raise
+        self._standing.wrote(self._grown.head)
         return [
             Rejection(item.record, item.value.unreadable)
             for item in items

@@ -76,20 +76,29 @@ class NothingPrivate(Problem):
 class Erased(Problem):
     """What the entry hid is erased."""
 
-    def __init__(self, index: int, erasure_id: UUID | None, at: datetime | None) -> None:
-        when = (
-            f"on {at:%Y-%m-%dT%H:%M:%SZ} by the erasure {erasure_id}" if at and erasure_id else "before it was logged"
-        )
-        extra: dict[str, object] = {"index": index}
-        if at and erasure_id:
-            extra |= {"erasure_id": str(erasure_id), "erased_at": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+    def __init__(self, index: int, erasure_id: UUID, at: datetime) -> None:
+        when = f"{at:%Y-%m-%dT%H:%M:%SZ}"
         super().__init__(
             410,
             "erased",
             "It is erased",
-            f"What this entry hid was erased {when}, with its salt: nobody can show or guess it any more. The entry "
-            "itself and its proofs stay.",
-            extra=extra,
+            f"What this entry hid was erased on {when} by the erasure {erasure_id}, with its salt: nobody can show or "
+            "guess it any more. The entry itself and its proofs stay.",
+            extra={"index": index, "erasure_id": str(erasure_id), "erased_at": when},
+        )
+
+
+class Lost(Problem):
+    """The entry hid something that is gone, and no erasure took it."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            410,
+            "lost",
+            "It is gone, and no erasure took it",
+            "What this entry hid is not in the database any more, and the log knows of no erasure of it: somebody "
+            "removed it past the service. Tell whoever runs the database; a backup may still have it.",
+            extra={"index": index},
         )
 
 
@@ -128,7 +137,7 @@ async def _refusal(connection: Connection, index: int, row: disclosing.Shown) ->
     if "commitment" not in orjson.loads(row.leaf):
         return NothingPrivate()
     gone = await disclosing.gone(connection, row.report_id, row.case_id)
-    return Erased(index, gone.erasure_id, gone.at) if gone else Erased(index, None, None)
+    return Erased(index, UUID(bytes=gone.erasure_id.bytes), gone.at) if gone else Lost(index)
 
 
 async def _disclosed(connection: Connection, index: int, row: disclosing.Shown) -> Disclosed:

@@ -29,7 +29,7 @@ from schemas.erasure import (
     HoldPlaced,
 )
 from schemas.outcome import REACHED, OutcomeReached
-from schemas.report import SUBMITTED, FlaggedSubmitted, Report, Submitted
+from schemas.report import SUBMITTED, FlaggedSubmitted, Report, Submitted, registered_id
 from schemas.source import ATTESTER_CHANGED, SOURCE_CHANGED, AttesterChanged, PublicKey, SourceChanged
 from schemas.triage import TRIAGED, ReportTriaged, Ruling
 from schemas.vocabulary import Lane
@@ -64,7 +64,7 @@ def _submitted(report: Report, *, actor: str, lane: Lane) -> Disclosure:
         actor=actor,
         report_id=report.report_id,
         content_id=content.id,
-        source_id=report.source.id,
+        source_id=registered_id(report.source.kind, report.source.id),
         detail={
             "lane": lane,
             "channel": report.channel,
@@ -97,13 +97,13 @@ def _submitted(report: Report, *, actor: str, lane: Lane) -> Disclosure:
 def triaged(event: ReportTriaged) -> Disclosure:
     """The class of a report and why. The report itself stands in its own entry; its digest binds this one to it."""
     data = event.data
-    vouched = data.attestation
+    vouched, source = data.attestation, data.report.source
     shown, hidden = _ruling(data.ruling)
     return Disclosure(
         actor="triage",
         report_id=data.report.report_id,
         content_id=data.report.content.id,
-        source_id=vouched.source_id if vouched else data.report.source.id,
+        source_id=vouched.source_id if vouched else registered_id(source.kind, source.id),
         detail={
             "class": data.priority,
             "lane": data.lane,

@@ -104,19 +104,9 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
         ] = None,
     ) -> Inclusion:
         async def work(connection: Connection) -> Inclusion:
-            signed = await checkpoints.newest(connection)
-            if signed is not None and size in (None, signed.size):
-                made, known = signed.size, shelf.of(signed.note)
-            else:
-                made, known = await size_asked(connection, size, "query.size"), KnownTiles()
-            if index >= made:
-                raise NoEntry(made)
-            ((_, leaf),) = await entries.leaves(connection, index, index + 1)
-            path, root = await tree.inclusion_and_root(connection, index, made, known)
+            found = await _inclusion(connection, index, size, shelf)
             await watch.note(connection, caller, Look.PROOF, [index])
-            return Inclusion(
-                index=index, size=made, leaf_hash=_text(leaf_hash(leaf)), path=_texts(path), root=_text(root)
-            )
+            return found
 
         return await database.transact(work)
 
@@ -151,6 +141,19 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
         return await database.transact(work)
 
     return router
+
+
+async def _inclusion(connection: Connection, index: int, size: int | None, shelf: Shelf) -> Inclusion:
+    signed = await checkpoints.newest(connection)
+    if signed is not None and size in (None, signed.size):
+        made, known = signed.size, shelf.of(signed.note)
+    else:
+        made, known = await size_asked(connection, size, "query.size"), KnownTiles()
+    if index >= made:
+        raise NoEntry(made)
+    ((_, leaf),) = await entries.leaves(connection, index, index + 1)
+    path, root = await tree.inclusion_and_root(connection, index, made, known)
+    return Inclusion(index=index, size=made, leaf_hash=_text(leaf_hash(leaf)), path=_texts(path), root=_text(root))
 
 
 async def _receipt(connection: Connection, report_id: UUID, made: checkpoints.Made) -> Receipt:

@@ -33,6 +33,7 @@ class Standing:
     def __init__(self) -> None:
         self.refused = ""
         self._outside: list[Checkpoint] = []
+        self._written: entries.Head | None = None
 
     def begin(self, outside: Sequence[Checkpoint]) -> None:
         """Holds the log to these checkpoints from now on, and forgets an earlier refusal."""
@@ -43,6 +44,18 @@ class Standing:
         """Holds the log to a newer checkpoint, which covers those before it."""
         self._outside = [checkpoint]
 
+    def wrote(self, head: entries.Head) -> None:
+        """Holds the log to the head that an append leaves it with; where it is rolled back, no head has that size."""
+        self._written = head
+
+    def occupied(self, constraint: str) -> LogRefused:
+        """The refusal where a place that the next entries belong to is taken already, by whoever else wrote there."""
+        self.refused = (
+            f"something stands already where the next entries belong ({constraint}): another hand has written to the "
+            "log's tables; remove what it wrote, or restore a backup"
+        )
+        return LogRefused(self.refused)
+
     async def examined(self, connection: Connection, head: entries.Head) -> entries.Grown:
         """What an append goes on from.
 
@@ -50,6 +63,7 @@ class Standing:
             LogRefused: the log is not the one that was vouched for, or does not fit together.
         """
         try:
+            _as_written(self._written, head)
             for checkpoint in self._outside:
                 await _continues(connection, head, checkpoint)
             return await tree.taken_up(connection, head)
@@ -58,6 +72,14 @@ class Standing:
         except LogRefused as refusal:
             self.refused = refusal.why
         raise LogRefused(self.refused)
+
+
+def _as_written(written: entries.Head | None, head: entries.Head) -> None:
+    if written is not None and written.size == head.size and written.root != head.root:
+        raise LogRefused(
+            f"the log of {head.size} entries in the database is not the one that was written: it was changed; restore "
+            "a backup of it, or begin a new log under another name"
+        )
 
 
 async def _continues(connection: Connection, head: entries.Head, checkpoint: Checkpoint) -> None:

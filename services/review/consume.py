@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from schemas import topics
-from schemas.report import Report
+from schemas.report import Report, registered_id
 from schemas.topics import Topic
 from schemas.triage import ReportTriaged, Ruling
 from schemas.vocabulary import PriorityClass
@@ -127,7 +127,7 @@ def _arrival(
         queue=triaged.queue,
         received_at=received_at,
         source_kind=report.source.kind.value,
-        source_id=report.source.id,
+        source_id=registered_id(report.source.kind, report.source.id),
         reporter=reporter_digest(_reporter(report)),
         rule=ruling.rule,
         snapshot=None if snapshot is None else snapshot.sha256.lower(),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from schemas.vocabulary import SourceKind
 from services.review.joining import Arrival
 
 _KEPT: Final = ("report_id", "channel", "occurred_at", "source", "category")
@@ -19,6 +20,8 @@ def redacted_report(data: str) -> str:
     """A report's JSON text with ids, times and codes alone, marked as erased."""
     report = orjson.loads(data)
     kept = {name: report[name] for name in _KEPT if name in report}
+    if "source" in kept:
+        kept["source"] = _source(kept["source"])
     return orjson.dumps(kept | {"content": _content(report.get("content", {})), "erased": True}).decode()
 
 
@@ -71,6 +74,11 @@ def redacted(arrival: Arrival) -> Arrival:
         ruling=redacted_ruling(arrival.ruling),
         trace=None,
     )
+
+
+def _source(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A registered source stays; what stands beside `user` may name the reporter."""
+    return {"kind": source["kind"]} if source.get("kind") == SourceKind.USER else source
 
 
 def _content(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -288,11 +288,7 @@ async def test_a_log_touched_while_it_is_written_stops_the_writer(settings: Sett
     await send(settings, 300)
     async with writing(settings) as writer:
         await grown_to(settings, 300)
-
-        async def is_vouched_for() -> bool:
-            return checkpoint_file(settings).exists() and (await vouched_sizes(settings))[-1] == 300
-
-        await until(is_vouched_for)
+        await until_vouched(settings, 300)
         rows = await fetch(settings, "SELECT leaf FROM audit.entries ORDER BY index")
         edge, _ = Edge().extended([leaf_hash(row["leaf"]) for row in rows[:290]])
         await tamper(
@@ -303,6 +299,58 @@ async def test_a_log_touched_while_it_is_written_stops_the_writer(settings: Sett
         await send(settings, 3)
         await refused_with(writer, "was set back")
         assert await size(settings) == 290
+
+
+FOREIGN = """
+    INSERT INTO entries
+    SELECT 300, gen_random_uuid(), NULL, type, at, actor, report_id, case_id, content_id, source_id, leaf
+    FROM entries WHERE index = 7
+"""
+
+
+async def test_a_foreign_entry_lets_no_record_die(settings: Settings) -> None:
+    """Where the next entry's place is taken by another hand the writer stops, and once it is free it logs all."""
+    await send(settings, 300)
+    async with writing(settings) as writer:
+        await grown_to(settings, 300)
+        await tamper(settings, FOREIGN)
+        await send(settings, 5)
+        await refused_with(writer, "its last one has index 300")
+        assert await size(settings) == 300
+        await tamper(settings, "DELETE FROM entries WHERE index = 300")
+        await grown_to(settings, 305)
+    assert await fetch(settings, "SELECT 1 FROM audit.dead") == []
+    await vouched_sizes(settings)
+
+
+async def test_what_was_not_written_here_is_not_signed(settings: Settings) -> None:
+    """An entry altered with the log's root, before a checkpoint covers it, is not vouched for by the next one."""
+    slow = settings.model_copy(update={"checkpoint_seconds": 3.0})
+    await send(settings, 290)
+    async with writing(slow) as writer:
+        await grown_to(settings, 290)
+        await until_vouched(settings, 290)
+        await send(settings, 10)
+        await grown_to(settings, 300)
+        rows = await fetch(settings, "SELECT leaf FROM audit.entries ORDER BY index")
+        leaves = [row["leaf"] for row in rows]
+        leaves[299] = leaves[299].replace(b"one_click", b"one_clack")
+        edge, _ = Edge().extended([leaf_hash(leaf) for leaf in leaves])
+        await tamper(
+            settings,
+            f"UPDATE entries SET leaf = '\\x{leaves[299].hex()}' WHERE index = 299",
+            f"UPDATE head SET root = '\\x{edge.root().hex()}'",
+        )
+        await refused_with(writer, "is not the one that was written")
+        text = checkpoint_file(settings).read_text()
+        assert edge.root() not in [checkpoint_of(note.text).root for note in notes_in(text)]
+
+
+async def until_vouched(settings: Settings, wanted: int) -> None:
+    async def is_vouched_for() -> bool:
+        return checkpoint_file(settings).exists() and (await vouched_sizes(settings))[-1] == wanted
+
+    await until(is_vouched_for)
 
 
 async def test_keys_overlap_and_give_way(settings: Settings) -> None:

@@ -141,6 +141,47 @@ async def test_order_from_before_a_restore_is_carried_out(process: Process) -> N
     assert await private_of(process, report_id) == 0
 
 
+async def test_hold_from_before_a_restore_stands(process: Process) -> None:
+    """A hold that comes in from the topic to a database that does not know it stands there, until its end comes in."""
+    report_id, hold_id = uuid4(), uuid4()
+    await send(process, submitted(report_id, "u_4"))
+    data = {"hold_id": str(hold_id), "report_id": str(report_id), "actor": "ada", "ground": "a court's order"}
+    await send(process, ("erasures.v1", event("jubao.hold.placed.v1", hold_id, data)))
+    query = "SELECT report_id, ground, placed_by, lifted_by FROM holds WHERE hold_id = :hold_id"
+    ((held, *told_of, lifted_by),) = await rows_of(process, "audit", query, hold_id=hold_id)
+    assert (str(held), told_of, lifted_by) == (str(report_id), ["a court's order", "ada"], None)
+    await order(process, Basis.REPORTS, reports=[report_id])
+
+    async def is_stopped() -> bool:
+        stopped = "SELECT hold_id FROM erasure_reports WHERE report_id = :report_id"
+        return [row.hold_id for row in await rows_of(process, "audit", stopped, report_id=report_id)] == [hold_id]
+
+    await until(is_stopped)
+    assert await private_of(process, report_id) == 1
+    data["actor"] = "bo"
+    await send(process, ("erasures.v1", event("jubao.hold.lifted.v1", hold_id, data)))
+    ((*_, lifted_by),) = await rows_of(process, "audit", query, hold_id=hold_id)
+    assert lifted_by == "bo"
+
+    async def is_gone() -> bool:
+        return await private_of(process, report_id) == 0
+
+    await until(is_gone)
+
+
+async def test_of_a_user_no_source_is_logged(process: Process) -> None:
+    """What a producer writes as the id of a user names a person, and stands in no leaf and no column of the log."""
+    report_id = uuid4()
+    topic, value = submitted(report_id, "u_canary")
+    named = json.loads(value)
+    named["data"]["source"]["id"] = "u_canary"
+    await send(process, (topic, json.dumps(named).encode()))
+    query = "SELECT leaf, source_id FROM entries WHERE report_id = :report_id"
+    ((leaf, source_id),) = await rows_of(process, "audit", query, report_id=report_id)
+    assert source_id is None
+    assert b"canary" not in leaf
+
+
 async def test_private_part_of_another_report_stays(process: Process) -> None:
     """The log's own role is stopped by a trigger from deleting what is private of a report that is not erased."""
     report_id = uuid4()

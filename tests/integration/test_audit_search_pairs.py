@@ -176,10 +176,7 @@ async def hot(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> As
 
 @pytest.mark.parametrize("pair", list(combinations(ASKED, 2)), ids="+".join)
 async def test_two_large_ones_are_read_for_a_page(hot: Process, pair: tuple[str, str]) -> None:
-    """Any two filters read a few pages of entries for one, and where a large case and item never meet, each once.
-
-    So it is whether the plan is made for the values or for all values, and whether the two meet or not.
-    """
+    """Any two filters read a few pages of entries for one, by either kind of plan, and apart each large one once."""
     asked = [Wanted(**one, **other) for one, other in product(ASKED[pair[0]], ASKED[pair[1]])]
     for wanted in asked:
         if find.is_walk(wanted):

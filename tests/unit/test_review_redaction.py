@@ -39,6 +39,13 @@ def test_report_keeps_ids_and_codes_alone() -> None:
     assert set(kept) == {"report_id", "channel", "occurred_at", "source", "category", "content", "erased"}
 
 
+def test_of_a_user_no_source_is_kept() -> None:
+    """What stands beside the kind `user` goes, for it names who reported; a registered source stays."""
+    named = {**REPORT, "source": {"kind": "user", "id": "canary"}}
+    assert json.loads(redacted_report(json.dumps(named)))["source"] == {"kind": "user"}
+    assert json.loads(redacted_report(json.dumps(REPORT)))["source"] == REPORT["source"]
+
+
 def test_redaction_done_twice_changes_nothing() -> None:
     """An erased report that is erased again stays as it is."""
     once = redacted_report(json.dumps(REPORT))

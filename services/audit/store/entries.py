@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.leaf import Leaf
 from services.audit.store.erasing import OF_STAFF, erased, take_orders
+from services.audit.store.holding import take_holds
 from services.audit.tiles import Edge, Tile
 from services.audit.tree import leaf_hash
 from services.runtime.bulk import copy_rows
@@ -47,6 +48,9 @@ _ENTRY: Final = (
 )  # fmt: skip
 _PRIVATE: Final = ("index", "salt", "part")
 _TILE: Final = ("level", "number", "hashes", "root")
+
+PLACES: Final = frozenset({"entries_pkey", "private_pkey", "tiles_pkey"})
+"""What gives each entry and tile a place of its own. The writer alone counts places, so a second in one is foreign."""
 
 # Entries that a search by actor or type looks through at once; see the migration that made `doings`.
 SPAN_BITS: Final = 7
@@ -131,6 +135,7 @@ async def _insert(connection: AsyncConnection, leaves: Sequence[Leaf], first: in
         ],
     )  # fmt: skip
     await take_orders(connection, leaves)
+    await take_holds(connection, leaves)
     private = [(index, leaf) for index, leaf in placed if leaf.part is not None]
     if private:
         # What is said of an erased report after its erasure is not kept either.

@@ -1,12 +1,16 @@
 """SQL of legal holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schemas.erasure import HOLD_LIFTED, HOLD_PLACED
+from services.audit.leaf import Leaf
 
 Kept = Row[Any]
 """A row of a hold, for signatures outside of the store."""
@@ -18,6 +22,18 @@ TAKE_TURNS: Final = text("SELECT pg_advisory_xact_lock(hashtext('jubao.audit.hol
 PLACE_HOLD: Final = text("""
     INSERT INTO holds (hold_id, content_id, report_id, source_id, ground, placed_by, placed_at)
     VALUES (:hold_id, :content_id, :report_id, :source_id, :ground, :actor, :at)
+""")
+
+# Remembers a hold that the log tells of; one that is known stays as it is.
+REMEMBER_HOLD: Final = text("""
+    INSERT INTO holds (hold_id, content_id, report_id, source_id, ground, placed_by, placed_at)
+    VALUES (:hold_id, :content_id, :report_id, :source_id, :ground, :actor, :at)
+    ON CONFLICT (hold_id) DO NOTHING
+""")
+
+# Remembers that a hold was lifted.
+REMEMBER_LIFT: Final = text("""
+    UPDATE holds SET lifted_by = :actor, lifted_at = :at WHERE hold_id = :hold_id AND lifted_at IS NULL
 """)
 
 # A hold, held.
@@ -48,6 +64,21 @@ async def place_hold(connection: AsyncConnection, hold: dict[str, object]) -> No
     """Places a hold: after orders that are being given, before all later ones."""
     await connection.execute(TAKE_TURNS)
     await connection.execute(PLACE_HOLD, hold)
+
+
+async def take_holds(connection: AsyncConnection, leaves: Iterable[Leaf]) -> None:
+    """Takes up holds as they are logged; only a log that was begun anew, or restored, does not know them already."""
+    for leaf in leaves:
+        if leaf.type not in {HOLD_PLACED, HOLD_LIFTED} or leaf.part is None:
+            continue
+        hold = {"hold_id": orjson.loads(leaf.body)["detail"]["hold_id"], "actor": leaf.actor, "at": leaf.at}
+        if leaf.type == HOLD_PLACED:
+            about = {"content_id": leaf.content_id, "report_id": leaf.report_id, "source_id": leaf.source_id}
+            await connection.execute(TAKE_TURNS)
+            await connection.execute(REMEMBER_HOLD, hold | about | {"ground": orjson.loads(leaf.part)["ground"]})
+        else:
+            await connection.execute(REMEMBER_LIFT, hold)
+            await connection.execute(GO_ON, {"hold_id": hold["hold_id"]})
 
 
 async def hold_of(connection: AsyncConnection, hold_id: UUID) -> Row[Any] | None:
