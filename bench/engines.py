@@ -41,8 +41,12 @@ class Turn:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without settings of ours: a run is to be the same whoever starts it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JUBAO_")}
+    """The environment without settings of ours: a run is to be the same whoever starts it.
+
+    Modules stay compiled from one start to the next, as those of an installed package are.
+    """
+    uncompiled = "PYTHONDONTWRITEBYTECODE"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JUBAO_") and name != uncompiled}
     return {**kept, "MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
 
 

@@ -74,8 +74,9 @@ def _at_once(file: BinaryIO, size: int, cuts: Sequence[int]) -> Stretch | None:
         if at is None or found is None:
             return None
         hashes += found
-        times |= {index: _time_of(leaf_of(lines[index - at])) for index in _sampled(at, at + len(lines), cuts)}
-        at += len(lines)
+        end = at + len(lines)
+        times |= {index: _time_of(leaf_of(lines[index - at])) for index in _sampled(at, end, cuts)}
+        at = end
     if at is None:
         return None
     first = at - len(hashes)
@@ -84,22 +85,21 @@ def _at_once(file: BinaryIO, size: int, cuts: Sequence[int]) -> Stretch | None:
 
 def _lines(file: BinaryIO, size: int) -> Iterator[tuple[bytes, list[bytes]]]:
     """Blocks and the lines that they begin with, so much that a processor keeps what is made of it close by."""
-    while size > 0:
-        block = file.read(min(size, _AT_ONCE_BYTES))
+    while block := file.read(min(size, _AT_ONCE_BYTES)):
         lines = BytesIO(block).readlines()
-        if len(block) < size and len(lines) > 1 and not block.endswith(b"\n"):
-            file.seek(-len(lines.pop()), SEEK_CUR)
-        if not lines:
-            return
-        size -= sum(map(len, lines))
+        size -= len(block)
+        if size and len(lines) > 1 and not block.endswith(b"\n"):
+            part = len(lines.pop())
+            file.seek(-part, SEEK_CUR)
+            size += part
         yield block, lines
 
 
 def _sampled(first: int, end: int, cuts: Sequence[int]) -> set[int]:
     """Whose times are read: a sample, and the entries around each cut; what for is coarser than entries follow."""
     inner = cuts[bisect_left(cuts, first) : bisect_right(cuts, end)]
-    chosen = {*range(first, end, _SAMPLED), end - 1, *inner, *(cut - 1 for cut in inner)}
-    return {index for index in chosen if first <= index < end}
+    near = {place for cut in inner for place in (cut - 1, cut) if first <= place < end}
+    return near.union(range(first, end, _SAMPLED), (end - 1,))
 
 
 def _one_by_one(block: bytes, cuts: Sequence[int]) -> Iterator[Stretch]:

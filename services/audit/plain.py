@@ -42,7 +42,7 @@ def first_index(line: bytes) -> int | None:
 def leaf_of(line: bytes) -> bytes:
     """The leaf in a line that is known to be plain."""
     start = line.index(_LEAF) + len(_LEAF)
-    return b64decode(line[start : line.index(b'"', start)], validate=True)
+    return b64decode(line[start : line.index(b'"', start)], None, True)  # noqa: FBT003 -- see below
 
 
 def leaf_hashes(block: bytes, lines: Sequence[bytes], first: int) -> list[bytes] | None:
@@ -62,7 +62,9 @@ def leaf_hashes(block: bytes, lines: Sequence[bytes], first: int) -> list[bytes]
         if found is None:
             return None
         hashes += found
-        lines, first, place = lines[len(alike) :], first + len(alike), place + sum(map(len, alike))
+        lines, first = lines[len(alike) :], first + len(alike)
+        if lines:
+            place += sum(map(len, alike))
     return hashes
 
 

@@ -229,9 +229,9 @@ def _split(count: int) -> int:
 def _parents(hashes: list[bytes]) -> list[bytes]:
     """The hashes of the nodes over pairs; one that is left over has none."""
     parents = []
-    children = iter(hashes)
+    children, new_node = iter(hashes), _NEW_NODE
     for pair in map(add, children, children):
-        node = _NEW_NODE()
+        node = new_node()
         node.update(pair)
         parents.append(node.digest())
     return parents
