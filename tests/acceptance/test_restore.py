@@ -119,6 +119,8 @@ def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
     copied(stack.directory / "backup", stack.data / "postgres")
     said = told(stack, "records", "it was set back")
     assert f"has {before} entries of the log, but a checkpoint of {entries} was published" in said
+    for name in ("checkpoints", "keys"):
+        (stack.data / "audit" / name).rename(stack.directory / name)
     stack.ask("db", "set-aside", "audit")
     stack.up()
     assert stack.settle()["reports"] == whole
@@ -127,6 +129,8 @@ def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
     assert outcomes_kept(stack) == 2
     assert outcome_ids(stack) == announced
     assert log_size(stack) >= entries
+    stack.until((stack.data / "audit" / "checkpoints").exists)
+    assert stack.ask("audit", "verify", "--gap-seconds", 86_400)["ok"]
 
     assert decided(stack) == "v_after"
     assert stack.settle()["reports"] == whole
