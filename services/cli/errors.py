@@ -53,6 +53,15 @@ class DataNotUsable(StackError):
         )
 
 
+class OutNotWritten(CliError):
+    """A file that was asked for cannot be written."""
+
+    def __init__(self, file: Path, cause: OSError) -> None:
+        self.file = file
+        self.cause = cause
+        super().__init__(f"{file} cannot be written ({cause.strerror or cause}); give a file in another folder.")
+
+
 class ExtraMissing(StackError):
     """The engines' wheels are not installed."""
 

@@ -1,6 +1,7 @@
 """Whoever looks is in the log soon after, and a police report's story is told in both languages."""
 
 import json
+from pathlib import Path
 
 from tests.acceptance.stack import Stack
 
@@ -48,3 +49,21 @@ def test_a_look_at_the_legal_holds(stack: Stack) -> None:
     stack.until(lambda: stack.entries(actor="holds-supervisor", type=LOOKED), 60)
     (entry,) = stack.entries(actor="holds-supervisor", type=LOOKED)
     assert (entry["detail"]["what"], entry["detail"]["answered"]) == ("holds", len(shown))
+
+
+def test_a_receipt_is_checked_without_the_stack(stack: Stack, tmp_path: Path) -> None:
+    """A report's receipt, once a checkpoint covers its entries, is checked from the file and the keys alone."""
+    report_id = stack.report(stack.source("police", region="CN-31"), "v_receipt")["report_id"]
+    stack.until(lambda: stack.entries(report_id=report_id, type="jubao.case.opened.v1"), 60)
+    file, keys = tmp_path / "receipt", tmp_path / "keys"
+
+    def is_covered() -> bool:
+        return stack.ask("audit", "receipt", report_id, "--out", file)["pending"] == 0
+
+    stack.until(is_covered, 60)
+    keys.write_text(json.loads(file.read_text())["keys"])
+    checked = stack.ask("audit", "receipt", "--check", file, "--key", keys)
+    own = {entry["index"] for entry in stack.entries(report_id=report_id) if entry.get("report_id") == report_id}
+    assert checked["holds"]
+    assert set(checked["proved"]) <= own
+    assert len(checked["proved"]) >= 3

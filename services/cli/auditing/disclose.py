@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from services.cli.client import client
-from services.cli.errors import CliError, explained
+from services.cli.errors import CliError, OutNotWritten, explained
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, say
 
@@ -63,7 +63,7 @@ def disclose(
         try:
             out.write_text(text, "utf-8")
         except OSError as refused:
-            raise explained(refused, out.parent) from refused
+            raise OutNotWritten(out, refused) from refused
     if out is None or as_json:
         emit(found, json=as_json, table=text.rstrip)
     if found["checkpoint"] is None:

@@ -1,10 +1,8 @@
 """Taking the log out: every entry, every checkpoint and the keys, as three files that need nobody to be checked."""
 
-import json
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +10,7 @@ from services.audit.note import split_notes
 from services.audit.outside import checkpoint_file, keys_file
 from services.cli.auditing.newest import newest_checkpoint
 from services.cli.client import client, settings_for
-from services.cli.errors import CliError, explained
+from services.cli.errors import CliError, OutNotWritten, explained
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, progress, say
 from services.cli.tables import table_of
@@ -112,23 +110,4 @@ def _write(file: Path | None, parts: Iterable[str]) -> None:
     try:
         file.write_text("".join(parts), "utf-8")
     except OSError as refused:
-        raise explained(refused, file.parent) from refused
-
-
-@click.command()
-@click.argument("report_id")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File for the receipt; else it is printed."
-)
-@data_option
-def receipt(report_id: str, out: Path | None, data: Path | None) -> None:
-    """Write a report's receipt: its entries with proofs, to be checked offline."""
-    with client(data, role="auditor") as http, closing(http):
-        found: dict[str, Any] = http.get(f"/audit/v1/receipts/{report_id}").json()
-    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
-    if out is None:
-        click.echo(text, nl=False)
-    else:
-        _write(out, [text])
-    if found["pending"]:
-        say(f"{found['pending']} of its entries are not under a checkpoint yet; ask again in a minute.")
+        raise OutNotWritten(file, refused) from refused

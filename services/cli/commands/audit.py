@@ -11,7 +11,7 @@ _FILES: Final = {
     "disclose": "disclose",
     "export": "export",
     "key": "keys",
-    "receipt": "export",
+    "receipt": "receipt",
     "search": "search",
     "story": "story",
     "verify": "verify",
