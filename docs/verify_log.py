@@ -13,6 +13,7 @@ import json
 import sys
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -171,10 +172,15 @@ def main(arguments):
         print(__doc__.split("\n\n")[1], file=sys.stderr)
         return 2
     export, checkpoints, key_file = arguments
-    with open(key_file, encoding="utf-8") as file:
-        keys = keys_in(file.read())
-    with open(checkpoints, encoding="utf-8") as file:
-        text = file.read()
+    try:
+        with open(key_file, encoding="utf-8") as file:
+            keys = keys_in(file.read())
+        with open(checkpoints, encoding="utf-8") as file:
+            text = file.read()
+        Path(export).stat()
+    except (OSError, ValueError) as bad:
+        print(f"cannot be read: {bad}", file=sys.stderr)
+        return 2
     count = 0
     with open(export, encoding="utf-8", errors="replace") as lines:
         for count, problem in enumerate(problems_of(lines, text, keys), 1):

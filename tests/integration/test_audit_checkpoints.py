@@ -266,6 +266,7 @@ async def test_a_rewritten_log_is_not_written_to(settings: Settings) -> None:
         ("DELETE FROM tiles", "1 full tiles, but the last has number None"),
         ("UPDATE head SET root = sha256('x')", "not the one that was kept"),
         (REWRITE.replace("index = 5", "index = 290"), "does not"),
+        ("DELETE FROM head", "it has 0 entries, but its last one has index 299"),
     ],
 )
 async def test_a_torn_log_is_not_written_to(settings: Settings, statement: str, words: str) -> None:

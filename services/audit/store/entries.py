@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.leaf import Leaf
@@ -73,12 +73,17 @@ class Grown(NamedTuple):
 
 async def hold(connection: AsyncConnection) -> Head:
     """The log's head, which nobody else can move before this transaction ends."""
-    return Head(*(await connection.execute(HOLD)).one())
+    return _head((await connection.execute(HOLD)).one_or_none())
 
 
 async def head(connection: AsyncConnection) -> Head:
     """The log's head as it is committed."""
-    return Head(*(await connection.execute(HEAD)).one())
+    return _head((await connection.execute(HEAD)).one_or_none())
+
+
+def _head(row: Row[Any] | None) -> Head:
+    """Without its one row the log says that it has nothing, and so does not hold together."""
+    return Head(0, b"") if row is None else Head(row[0], row[1])
 
 
 async def size(connection: AsyncConnection) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from services.audit.keys import parse_keys
-from services.audit.note import Signer, key_of
+from services.audit.note import BadNote, Signer, key_of
 from services.audit.signing import BadKeyFile, blocks_of, new_block, signers_of
 from services.cli.client import client, settings_for
 from services.cli.errors import CliError, explained
@@ -72,6 +72,8 @@ def public(name: str, data: Path | None) -> None:
         signers: list[Signer] = signers_of(_file(data), name)
     except BadKeyFile as bad:
         raise CliError(str(bad)) from bad
+    except BadNote as bad:
+        raise click.BadParameter(f"{bad}; give the log's name as its checkpoints begin with it.") from bad
     for signer in signers:
         for found in (signer.key, signer.cokey):
             click.echo(str(key_of(str(found))))

@@ -15,7 +15,7 @@ from services.audit.note import SIGNATURE, BadNote, split_notes
 from services.audit.offline import Memory
 from services.audit.offline import verify as verified
 from services.audit.verifying import GAP_SECONDS, Verdict
-from services.cli.errors import CliError
+from services.cli.errors import CliError, OutNotWritten
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, progress, say
 
@@ -99,6 +99,8 @@ def _verdict(export: Path, evidence: Evidence, resume: Path | None, gap_seconds:
         with progress("entries", total) as more:
             return verified(export, evidence, gap_seconds=gap_seconds, memory=memory, progress=more)
     except OSError as refused:
+        if resume is not None and refused.filename and Path(refused.filename).parent == resume.parent != export.parent:
+            raise OutNotWritten(resume, refused) from refused
         raise CliError(
             f"{refused.filename or export}: {refused.strerror or refused}; give a file that can be read."
         ) from refused
