@@ -34,7 +34,7 @@ class _Made:
     checkpoint: Checkpoint
     note: Note
     at: datetime
-    in_file: bool = False
+    filing: "asyncio.Future[None] | None" = None
     on_topic: bool = False
 
 
@@ -155,14 +155,22 @@ class Checkpoints:
 
     async def _deliver(self, made: _Made) -> None:
         """Puts a checkpoint everywhere; called again after a failure it goes on where it stopped."""
-        if not made.in_file:
-            await self._outside.put_in_file(made.note)
-            made.in_file = True
+        await self._file(made)
         if not made.on_topic:
             await self._outside.put_on_topic(made.note, made.at)
             made.on_topic = True
         async with self._database.begin() as connection:
             await checkpoints.keep(connection, made.checkpoint.size, made.at, str(made.note))
+
+    async def _file(self, made: _Made) -> None:
+        """Appends a checkpoint to the file once: a stop that comes in between waits for what is being written."""
+        if made.filing is None:
+            made.filing = asyncio.ensure_future(self._outside.put_in_file(made.note))
+        try:
+            await asyncio.shield(made.filing)
+        except OSError:
+            made.filing = None
+            raise
 
     def _time(self) -> int:
         """Now; where the clock was set back, the time of the last checkpoint, for time in a log does not run back."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.leaf import Leaf
@@ -81,7 +81,7 @@ async def head(connection: AsyncConnection) -> Head:
     return _head((await connection.execute(HEAD)).one_or_none())
 
 
-def _head(row: Row[Any] | None) -> Head:
+def _head(row: Sequence[Any] | None) -> Head:
     """Without its one row the log says that it has nothing, and so does not hold together."""
     return Head(0, b"") if row is None else Head(row[0], row[1])
 
