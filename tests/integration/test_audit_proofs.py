@@ -4,11 +4,9 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
-import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,10 +19,9 @@ from services.audit.note import Checkpoint, Note, Signer, checkpoint_of, note_of
 from services.audit.store import checkpoints, entries, tree
 from services.audit.tiles import WIDTH, number_path, width_of
 from services.audit.tree import Frontier, complete_root, consistency_holds, inclusion_holds, leaf_hash
-from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
-from services.runtime.migrate import upgrade
+from services.runtime.issuer import LocalIssuer, Role
 from services.runtime.process import Process
-from services.runtime.settings import Settings
+from tests.integration.audit_logs import fresh_process
 
 # Enough for a full tile of level 1, and partial ones of three levels.
 SIZE = WIDTH * WIDTH + 3 * WIDTH + 77
@@ -69,42 +66,24 @@ def root_of(size: int) -> bytes:
 @pytest.fixture(scope="module")
 async def process(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
     """A process with a log of three levels that was appended in uneven batches, and two checkpoints of it."""
-    folder: Path = tmp_path_factory.mktemp("audit")
-    make_issuer_key(folder / "issuer.pem", folder / "jwks.json")
-    (folder / "cursor").write_bytes(bytes(32))
-    name = f"audit_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    settings = Settings.model_validate(
-        {
-            "database": f"{postgres_dsn.rpartition('/')[0]}/{name}",
-            "data": folder,
-            "jwks": str(folder / "jwks.json"),
-            "cursor_key_file": folder / "cursor",
-            "kafka": "127.0.0.1:1",
-        }
-    )
-    await upgrade(settings)
-    made = Process(settings)
-    database = made.database("audit")
-    batches = Random(17)
-    start = 0
-    while start < SIZE:
-        end = min(SIZE, start + batches.choice([1, 2, 255, 256, 257, 3_000, 9_000]))
+    async with fresh_process(postgres_dsn, tmp_path_factory.mktemp("audit")) as made:
+        database = made.database("audit")
+        batches = Random(17)
+        start = 0
+        while start < SIZE:
+            end = min(SIZE, start + batches.choice([1, 2, 255, 256, 257, 3_000, 9_000]))
+            async with database.begin() as writing:
+                await tree.append(writing, [entry(number) for number in range(start, end)])
+            start = end
+        signer = Signer(ORIGIN, Ed25519PrivateKey.generate())
         async with database.begin() as writing:
-            await tree.append(writing, [entry(number) for number in range(start, end)])
-        start = end
-    signer = Signer(ORIGIN, Ed25519PrivateKey.generate())
-    async with database.begin() as writing:
-        await checkpoints.name(writing, ORIGIN)
-        await checkpoints.change_keys(writing, [signer.key, signer.cokey], BEGIN)
-        for size in (SIZE - 1_000, SIZE - 1):
-            checkpoint = Checkpoint(ORIGIN, size, root_of(size))
-            lines = (signer.sign(checkpoint.text), signer.cosign(checkpoint.text, int(BEGIN.timestamp())))
-            await checkpoints.keep(writing, size, BEGIN, str(Note(checkpoint.text, lines)))
-    yield made
-    await made.close()
+            await checkpoints.name(writing, ORIGIN)
+            await checkpoints.change_keys(writing, [signer.key, signer.cokey], BEGIN)
+            for size in (SIZE - 1_000, SIZE - 1):
+                checkpoint = Checkpoint(ORIGIN, size, root_of(size))
+                lines = (signer.sign(checkpoint.text), signer.cosign(checkpoint.text, int(BEGIN.timestamp())))
+                await checkpoints.keep(writing, size, BEGIN, str(Note(checkpoint.text, lines)))
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import asyncpg
 import httpx
@@ -20,10 +19,9 @@ from services.audit.leaf import Disclosure, Leaf, Origin, leaf_of
 from services.audit.note import Checkpoint, Note, Signer
 from services.audit.reading import Reader
 from services.audit.store import checkpoints, entries, tree
-from services.runtime.issuer import LocalIssuer, Role, make_issuer_key
-from services.runtime.migrate import upgrade
+from services.runtime.issuer import LocalIssuer, Role
 from services.runtime.process import Process
-from services.runtime.settings import Settings
+from tests.integration.audit_logs import fresh_process
 
 SPACE = UUID("5d0c1d2e-7f0a-5b53-9d0c-5f6d0b8f3a11")
 BEGIN = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -70,33 +68,15 @@ def way(first: int, report: UUID, case: int, others: int) -> list[Leaf]:
 @pytest.fixture(scope="module")
 async def process(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
     """A process with a log of two cases, and an issuer of tokens."""
-    folder: Path = tmp_path_factory.mktemp("audit")
-    make_issuer_key(folder / "issuer.pem", folder / "jwks.json")
-    (folder / "cursor").write_bytes(bytes(32))
-    name = f"audit_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    settings = Settings.model_validate(
-        {
-            "database": f"{postgres_dsn.rpartition('/')[0]}/{name}",
-            "data": folder,
-            "jwks": str(folder / "jwks.json"),
-            "cursor_key_file": folder / "cursor",
-            "kafka": "127.0.0.1:1",
-        }
-    )
-    await upgrade(settings)
-    made = Process(settings)
-    async with made.database("audit").begin() as writing:
-        await tree.append(writing, [*way(0, SMALL, 1, 1), *way(7, LARGE, 2, CROWD)])
-        signer = Signer("log.test/jubao", Ed25519PrivateKey.generate())
-        await checkpoints.name(writing, signer.name)
-        size, root = await entries.head(writing)
-        note = Note(text_of := Checkpoint(signer.name, size, root).text, (signer.sign(text_of),))
-        await checkpoints.keep(writing, size, BEGIN, str(note))
-    yield made
-    await made.close()
+    async with fresh_process(postgres_dsn, tmp_path_factory.mktemp("audit")) as made:
+        async with made.database("audit").begin() as writing:
+            await tree.append(writing, [*way(0, SMALL, 1, 1), *way(7, LARGE, 2, CROWD)])
+            signer = Signer("log.test/jubao", Ed25519PrivateKey.generate())
+            await checkpoints.name(writing, signer.name)
+            size, root = await entries.head(writing)
+            note = Note(text_of := Checkpoint(signer.name, size, root).text, (signer.sign(text_of),))
+            await checkpoints.keep(writing, size, BEGIN, str(note))
+        yield made
 
 
 def token(process: Process, role: Role) -> dict[str, str]:

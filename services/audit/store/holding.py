@@ -25,16 +25,7 @@ PLACE_HOLD: Final = text("""
 """)
 
 # Remembers a hold that the log tells of; one that is known stays as it is.
-REMEMBER_HOLD: Final = text("""
-    INSERT INTO holds (hold_id, content_id, report_id, source_id, ground, placed_by, placed_at)
-    VALUES (:hold_id, :content_id, :report_id, :source_id, :ground, :actor, :at)
-    ON CONFLICT (hold_id) DO NOTHING
-""")
-
-# Remembers that a hold was lifted.
-REMEMBER_LIFT: Final = text("""
-    UPDATE holds SET lifted_by = :actor, lifted_at = :at WHERE hold_id = :hold_id AND lifted_at IS NULL
-""")
+REMEMBER_HOLD: Final = text(f"{PLACE_HOLD.text} ON CONFLICT (hold_id) DO NOTHING")
 
 # A hold, held.
 HOLD_OF: Final = text("""
@@ -42,8 +33,10 @@ HOLD_OF: Final = text("""
     FROM holds WHERE hold_id = :hold_id FOR UPDATE
 """)
 
-# Lifts a hold.
-LIFT: Final = text("UPDATE holds SET lifted_by = :actor, lifted_at = :at WHERE hold_id = :hold_id")
+# Lifts a hold that stands.
+LIFT: Final = text("""
+    UPDATE holds SET lifted_by = :actor, lifted_at = :at WHERE hold_id = :hold_id AND lifted_at IS NULL
+""")
 
 # What a hold had stopped goes on.
 GO_ON: Final = text("""
@@ -52,6 +45,8 @@ GO_ON: Final = text("""
     )
     UPDATE erasures SET told_at = NULL WHERE erasure_id IN (SELECT erasure_id FROM freed)
 """)
+
+_OF_HOLDS: Final = frozenset({HOLD_PLACED, HOLD_LIFTED})
 
 # Holds, the newest first.
 HOLDS: Final = text("""
@@ -69,16 +64,16 @@ async def place_hold(connection: AsyncConnection, hold: dict[str, object]) -> No
 async def take_holds(connection: AsyncConnection, leaves: Iterable[Leaf]) -> None:
     """Takes up holds as they are logged; only a log that was begun anew, or restored, does not know them already."""
     for leaf in leaves:
-        if leaf.type not in {HOLD_PLACED, HOLD_LIFTED} or leaf.part is None:
+        if leaf.type not in _OF_HOLDS or leaf.part is None:
             continue
-        hold = {"hold_id": orjson.loads(leaf.body)["detail"]["hold_id"], "actor": leaf.actor, "at": leaf.at}
-        if leaf.type == HOLD_PLACED:
-            about = {"content_id": leaf.content_id, "report_id": leaf.report_id, "source_id": leaf.source_id}
-            await connection.execute(TAKE_TURNS)
-            await connection.execute(REMEMBER_HOLD, hold | about | {"ground": orjson.loads(leaf.part)["ground"]})
-        else:
-            await connection.execute(REMEMBER_LIFT, hold)
-            await connection.execute(GO_ON, {"hold_id": hold["hold_id"]})
+        hold_id = UUID(orjson.loads(leaf.body)["detail"]["hold_id"])
+        if leaf.type == HOLD_LIFTED:
+            await lift(connection, hold_id, leaf.actor, leaf.at)
+            continue
+        about = {"content_id": leaf.content_id, "report_id": leaf.report_id, "source_id": leaf.source_id}
+        told = {"hold_id": hold_id, "actor": leaf.actor, "at": leaf.at, "ground": orjson.loads(leaf.part)["ground"]}
+        await connection.execute(TAKE_TURNS)
+        await connection.execute(REMEMBER_HOLD, about | told)
 
 
 async def hold_of(connection: AsyncConnection, hold_id: UUID) -> Row[Any] | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from services.cli.auditing.handing import DoesNotHold, check_option, hand_on, key_option
 from services.cli.client import client
-from services.cli.errors import CliError, OutNotWritten, explained
+from services.cli.errors import CliError, explained
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, say
 
@@ -16,26 +17,12 @@ if TYPE_CHECKING:
     from services.audit.keys import DatedKey
 
 
-class DoesNotHold(CliError):
-    """The file is not what the log committed to."""
-
-    def __init__(self, file: Path, what: str) -> None:
-        self.file = file
-        super().__init__(f"{file} does not hold: {what}.")
-
-
 @click.command()
 @click.argument("index", type=click.IntRange(min=0), required=False)
 @click.option("--ground", metavar="TEXT", help="On which ground. It becomes part of the log: name no person in it.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File for it; else it is printed.")
-@click.option(
-    "--check", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Check such a file, offline."
-)
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="With --check: the log's public keys as you have them from elsewhere; else those in the file.",
-)
+@check_option
+@key_option
 @data_option
 @json_option
 def disclose(
@@ -58,14 +45,7 @@ def disclose(
         raise click.UsageError("give the --ground on which it is disclosed")
     with client(data, role="auditor") as http, closing(http):
         found: dict[str, Any] = http.post(f"/audit/v1/entries/{index}/disclosures", json={"ground": ground}).json()
-    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
-    if out is not None:
-        try:
-            out.write_text(text, "utf-8")
-        except OSError as refused:
-            raise OutNotWritten(out, refused) from refused
-    if out is None or as_json:
-        emit(found, json=as_json, table=text.rstrip)
+    hand_on(found, out, as_json=as_json)
     if found["checkpoint"] is None:
         say("No checkpoint covers this entry yet; ask again in a minute for one that others can check.")
 

@@ -7,18 +7,11 @@ from typing import Any
 
 import click
 
+from services.cli.auditing.handing import DoesNotHold, check_option, hand_on, key_option
 from services.cli.client import client
-from services.cli.errors import CliError, OutNotWritten, explained
+from services.cli.errors import CliError, explained
 from services.cli.options import data_option, json_option
 from services.cli.output import emit, say
-
-
-class ProvesNothing(CliError):
-    """The receipt is not what the log signed."""
-
-    def __init__(self, file: Path, what: str) -> None:
-        self.file = file
-        super().__init__(f"{file} does not hold: {what}.")
 
 
 @click.command()
@@ -26,14 +19,8 @@ class ProvesNothing(CliError):
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="File for the receipt; else it is printed."
 )
-@click.option(
-    "--check", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Check such a file, offline."
-)
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="With --check: the log's public keys as you have them from elsewhere; else those in the file.",
-)
+@check_option
+@key_option
 @data_option
 @json_option
 def receipt(
@@ -47,14 +34,7 @@ def receipt(
         return
     with client(data, role="auditor") as http, closing(http):
         found: dict[str, Any] = http.get(f"/audit/v1/receipts/{report_id}").json()
-    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
-    if out is not None:
-        try:
-            out.write_text(text, "utf-8")
-        except OSError as refused:
-            raise OutNotWritten(out, refused) from refused
-    if out is None or as_json:
-        emit(found, json=as_json, table=text.rstrip)
+    hand_on(found, out, as_json=as_json)
     if found["pending"]:
         say(f"{found['pending']} of its entries are not under a checkpoint yet; ask again in a minute.")
 
@@ -79,10 +59,10 @@ def _check(file: Path, key: Path | None, *, as_json: bool) -> None:
     said = f"{len(found.proved)} entries of the report are in the log, and the log has signed that."
     emit(told, json=as_json, table=lambda: said if found.holds else "")
     if found.foreign:
-        raise ProvesNothing(file, f"entry {found.foreign[0]} is not about this report")
+        raise DoesNotHold(file, f"entry {found.foreign[0]} is not about this report")
     if found.unproved:
-        raise ProvesNothing(file, f"entry {found.unproved[0]} is not in the tree of its checkpoint")
+        raise DoesNotHold(file, f"entry {found.unproved[0]} is not in the tree of its checkpoint")
     if not found.vouched:
-        raise ProvesNothing(file, "no key that is listed has signed its checkpoint")
+        raise DoesNotHold(file, "no key that is listed has signed its checkpoint")
     if not found.proved:
-        raise ProvesNothing(file, "it has no entry; ask for it again once a checkpoint covers the report's")
+        raise DoesNotHold(file, "it has no entry; ask for it again once a checkpoint covers the report's")
