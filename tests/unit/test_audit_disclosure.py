@@ -408,10 +408,11 @@ def put(topic: Topic, name: str, path: tuple[Any, ...], value: Any) -> dict[str,
 # Where the contract allows free-looking text that is meant to be shown: ids, names of staff, codes of our own rules.
 SHOWN = {
     ("content", "id"), ("report", "content", "id"), ("content_id",), ("source_id",), ("key_id",), ("source", "id"),
-    ("report", "source", "id"), ("actor",), ("decided_by",), ("why",), ("queue",), ("policy",), ("version",),
-    ("sha256",), ("statement",), ("violates",), ("finding", "violates"), ("ruling", "policy"), ("ruling", "version"),
-    ("ruling", "rule"), ("attestation", "key_id"), ("attestation", "attester"), ("attestation", "source_id"),
-    ("name",), ("keys", 0, "key_id"), ("key", "key_id"), ("content", "region"), ("territory",), ("region",),
+    ("report", "source", "id"), ("actor",), ("decided_by",), ("ordered_by",), ("why",), ("queue",), ("policy",),
+    ("version",), ("sha256",), ("statement",), ("violates",), ("finding", "violates"), ("ruling", "policy"),
+    ("ruling", "version"), ("ruling", "rule"), ("attestation", "key_id"), ("attestation", "attester"),
+    ("attestation", "source_id"), ("name",), ("keys", 0, "key_id"), ("key", "key_id"), ("content", "region"),
+    ("territory",), ("region",),
 }  # fmt: skip
 ELSEWHERE = [
     (topic, name, path)
