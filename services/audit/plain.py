@@ -23,8 +23,8 @@ _HASH_END: Final = b"=" + _END
 _HASH_TAIL: Final = len(_HASH) + 43 + len(_HASH_END)
 _FIRST: Final = re.compile(rb'\{"index":(0|[1-9][0-9]{0,17}),"leaf":"')
 
-# The last four digits of a text: bits beyond the last byte, which the decoder passes over, are none.
-_LAST_FOUR: Final = re.compile(rb"[^=]{4}|[^=]{2}[AEIMQUYcgkosw048]=|[^=][AQgw]==")
+# The last four digits of a text, or none: bits beyond the last byte, which the decoder passes over, are none.
+_LAST_FOUR: Final = re.compile(rb"|[^=]{4}|[^=]{2}[AEIMQUYcgkosw048]=|[^=][AQgw]==")
 
 _THOUSAND: Final = 1_000
 _SMALL: Final = tuple(b"%d" % number + _LEAF for number in range(_THOUSAND))

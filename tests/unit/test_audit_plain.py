@@ -54,7 +54,7 @@ def test_another_index_is_not_the_next() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"Q", b"QQ", b"QQ=", b"QR==", b"QQF=", b"QQE", b"QQ==QQ==", b"====", b"Q===", b"=QQQ", b"QQ=Q", b"QUJ=QUJD",
+    [b"Q", b"QQ", b"QQ=", b"QR==", b"QQF=", b"QQE", b"QQ==QQ==", b"====", b"Q===", b"=QQQ", b"QQ=Q", b"QUJ=QUJD",
      b"QU JD", b"QUJD\r\n", b"QU\x00D", b"QU-_", b"Q\xc3\xa9D", b"QUJD====", b"QU\\/", b","],
 )  # fmt: skip
 @pytest.mark.parametrize("hashed", [True, False])
@@ -65,6 +65,15 @@ def test_base64_has_one_form(text: bytes, hashed: bool) -> None:
     for beside in (b"QUJD", b"QUI=", b"QQ==", text):
         lines = [line % (number, leaf, kept) for number, leaf in enumerate((beside, text, beside))]
         assert together(lines, 0) is None
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_an_empty_leaf_is_a_leaf(hashed: bool) -> None:
+    """Both readers take a leaf of no bytes for what it is, first, last or alone."""
+    for leaves in ([b""], [b"", b"leaf"], [b"leaf", b""], [b"", b"", b""]):
+        lines = [plain_line(index, leaf, hashed=hashed) for index, leaf in enumerate(leaves, 999)]
+        assert together(lines, 999) == [leaf_hash(leaf) for leaf in leaves]
+        assert one_by_one(lines, 999)
 
 
 def test_parts_do_not_share_bytes() -> None:
@@ -122,7 +131,7 @@ def doubled(chance: random.Random, lines: list[bytes]) -> None:
 @given(
     st.randoms(use_true_random=False),
     st.sampled_from(STARTS),
-    st.lists(st.binary(min_size=1, max_size=9), min_size=1, max_size=12),
+    st.lists(st.binary(max_size=9), min_size=1, max_size=12),
     st.booleans(),
     st.lists(st.sampled_from([replaced, shortened, lengthened, unhashed, doubled]), max_size=3),
 )
