@@ -11,7 +11,7 @@ from schemas.vocabulary import Look
 from services.audit.exporting import MOST_SIZE, newest, size_asked
 from services.audit.keys import written_keys
 from services.audit.note import checkpoint_of, note_of
-from services.audit.store import checkpoints, entries, search, tree
+from services.audit.store import checkpoints, search, tree
 from services.audit.tiles import KnownTiles, Shelf
 from services.audit.tree import leaf_hash
 from services.audit.watching import Watch
@@ -144,15 +144,16 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
 
 
 async def _inclusion(connection: Connection, index: int, size: int | None, shelf: Shelf) -> Inclusion:
-    signed = await checkpoints.newest(connection)
+    signed, leaf, tile = await tree.beside_newest(connection, index)
     if signed is not None and size in (None, signed.size):
         made, known = signed.size, shelf.of(signed.note)
     else:
         made, known = await size_asked(connection, size, "query.size"), KnownTiles()
     if index >= made:
         raise NoEntry(made)
-    ((_, leaf),) = await entries.leaves(connection, index, index + 1)
-    path, root = await tree.inclusion_and_root(connection, index, made, known)
+    if leaf is None:
+        raise tree.Torn(f"entry {index} is missing")
+    path, root = await tree.inclusion_and_root(connection, index, made, known, tile)
     return Inclusion(index=index, size=made, leaf_hash=_text(leaf_hash(leaf)), path=_texts(path), root=_text(root))
 
 

@@ -20,8 +20,10 @@ MOST_ENTRY_BYTES: Final = 0xFFFF
 _NUMBER: Final = re.compile(r"(?:x[0-9]{3}/)*[0-9]{3}", re.ASCII)
 _MOST_LEVEL: Final = 63
 _MOST_DIGITS: Final = 18
-# At most 8 MiB; those of a log of 67 million entries, but for the full ones at level 0.
+# Those of a log of 67 million entries, but for the full ones at level 0: 8 MiB, and as much of what is found in them.
 _MOST_KNOWN: Final = 1_024
+# A node over so many hashes of its tile is remembered: of 30 in a tile, which are most of the work.
+_LONG: Final = 16
 
 
 class Tile(NamedTuple):
@@ -40,6 +42,11 @@ class Place(NamedTuple):
     number: int
     start: int
     length: int
+
+    @property
+    def spot(self) -> tuple[int, int]:
+        """The tile's level and number."""
+        return self.level, self.number
 
 
 class Edge(NamedTuple):
@@ -90,10 +97,7 @@ class KnownTiles:
     """Tiles of one tree by level and number, as they were read; the oldest go when there are too many."""
 
     def __init__(self) -> None:
-        self._tiles: dict[tuple[int, int], bytes] = {}
-
-    def __getitem__(self, spot: tuple[int, int]) -> bytes:
-        return self._tiles[spot]
+        self._tiles: dict[tuple[int, int], tuple[bytes, dict[Place, bytes]]] = {}
 
     def __contains__(self, spot: tuple[int, int]) -> bool:
         return spot in self._tiles
@@ -102,7 +106,16 @@ class KnownTiles:
         """Remembers a tile."""
         if len(self._tiles) >= _MOST_KNOWN:
             del self._tiles[next(iter(self._tiles))]
-        self._tiles[level, number] = hashes
+        self._tiles[level, number] = hashes, {}
+
+    def hash_in(self, place: Place) -> bytes:
+        """The hash of the node at a place of a known tile; of those that take long the second time for nothing."""
+        hashes, found = self._tiles[place.spot]
+        if place.length < _LONG:
+            return hash_in(hashes, place)
+        if place not in found:
+            found[place] = hash_in(hashes, place)
+        return found[place]
 
 
 class Shelf:

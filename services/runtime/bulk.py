@@ -33,11 +33,20 @@ async def copy_rows(
     Raises:
         DBAPIError: a row is refused, as INSERT would; there is no ON CONFLICT, so the transaction is then lost.
     """
-    driver = await _driver(connection)
-    if not driver.is_in_transaction():
-        await connection.execute(BEGIN)
+    driver = await _begun(connection)
     with _told_as_sqlalchemy(driver, f"COPY {table}"):
         await driver.copy_records_to_table(table, columns=columns, records=rows)
+
+
+async def write_rows(connection: AsyncConnection, statement: str, *values: object) -> None:
+    """Runs a statement that writes, with values for `$1` and so on, in the transaction in hand.
+
+    Raises:
+        DBAPIError: as any statement would.
+    """
+    driver = await _begun(connection)
+    with _told_as_sqlalchemy(driver, statement):
+        await driver.fetch(statement, *values)
 
 
 async def fetch_rows(connection: AsyncConnection, statement: str, *values: object) -> list[Any]:
@@ -50,6 +59,13 @@ async def fetch_rows(connection: AsyncConnection, statement: str, *values: objec
     with _told_as_sqlalchemy(driver, statement):
         found: list[Any] = await driver.fetch(statement, *values)
     return found
+
+
+async def _begun(connection: AsyncConnection) -> Any:  # noqa: ANN401 -- asyncpg has no types
+    driver = await _driver(connection)
+    if not driver.is_in_transaction():
+        await connection.execute(BEGIN)
+    return driver
 
 
 async def _driver(connection: AsyncConnection) -> Any:  # noqa: ANN401 -- asyncpg has no types

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from services.runtime.pooling import keep_alive
 from services.runtime.problems import DatabaseAway
 from services.runtime.secretfiles import secret
 from services.runtime.settings import Settings
@@ -108,7 +109,6 @@ class Database:
             pool_size=settings.database_pool,
             max_overflow=0,
             pool_timeout=settings.answer_timeout_seconds,
-            pool_pre_ping=True,
             # An error is logged with its statement, never with the values that were bound to it.
             hide_parameters=True,
             connect_args={
@@ -123,6 +123,7 @@ class Database:
                 },
             },
         )
+        keep_alive(self._engine)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:

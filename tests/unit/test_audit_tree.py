@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.audit.tiles import (
+    HEIGHT,
     TILE_BYTES,
     WIDTH,
     Edge,
     KnownTiles,
+    Place,
     Shelf,
     Tile,
     bundle,
@@ -320,10 +322,19 @@ def test_a_shelf_knows_the_tiles_of_one_checkpoint() -> None:
     known = shelf.of("one")
     known.add(1, 0, b"hashes")
     assert (1, 0) in shelf.of("one")
-    assert shelf.of("one")[1, 0] == b"hashes"
     assert (1, 0) not in shelf.of("two")
     assert (1, 0) not in shelf.of("one")
     assert (1, 0) in known
+
+
+def test_a_known_tile_says_what_the_tile_says() -> None:
+    """The hash of every node within a known tile is that of the tile's hashes, also when asked for once more."""
+    hashes = b"".join(leaf_hash(b"%d" % number) for number in range(WIDTH))
+    known = KnownTiles()
+    known.add(2, 5, hashes)
+    places = [Place(2, 5, start, 1 << above) for above in range(HEIGHT) for start in range(0, WIDTH, 1 << above)]
+    for place in places * 2:
+        assert known.hash_in(place) == hash_in(hashes, place)
 
 
 def test_of_too_many_tiles_the_oldest_go() -> None:

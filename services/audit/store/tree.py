@@ -1,13 +1,14 @@
 """SQL that reads the tree: whole tiles, and those of the edge out of what they consist of."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.leaf import Leaf
-from services.audit.store import entries
+from services.audit.store import checkpoints, entries
 from services.audit.tiles import WIDTH, Edge, KnownTiles, hash_in, place_of, width_of
 from services.audit.tree import (
     EMPTY_ROOT,
@@ -39,6 +40,15 @@ ROOTS: Final = text("""
 SHAPE: Final = text("""
     SELECT (SELECT index FROM entries ORDER BY index DESC LIMIT 1),
            (SELECT number FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1)
+""")
+
+# The newest checkpoint, an entry's leaf, and the full tile of entries that it is in; what is not there is null.
+BESIDE_NEWEST: Final = text("""
+    SELECT made.number, made.size, made.made_at, made.note, entries.leaf, tiles.hashes
+    FROM (SELECT CAST(:index AS bigint) AS index) AS asked
+    LEFT JOIN (SELECT * FROM checkpoints ORDER BY number DESC LIMIT 1) AS made ON true
+    LEFT JOIN entries ON entries.index = asked.index
+    LEFT JOIN tiles ON tiles.level = 0 AND tiles.number = asked.index / :width
 """)
 
 Spot = tuple[int, int]
@@ -112,7 +122,7 @@ async def inclusion(connection: AsyncConnection, index: int, size: int) -> list[
 
 
 async def inclusion_and_root(
-    connection: AsyncConnection, index: int, size: int, known: KnownTiles
+    connection: AsyncConnection, index: int, size: int, known: KnownTiles, own: bytes | None = None
 ) -> tuple[list[bytes], bytes]:
     """The inclusion proof of an entry in the tree of that size, and its root; tiles are read once for both.
 
@@ -121,14 +131,25 @@ async def inclusion_and_root(
         index: of the entry.
         size: of the tree.
         known: tiles of this very tree that need not be read again, and to which those that are read are added.
+        own: the full tile of entries that this one is in, where it was read already.
 
     Raises:
         Torn: entries or tiles are missing.
     """
     path, peaks = inclusion_nodes(index, size), nodes_of(0, size)
     nodes = [*peaks, *(node for nodes in path for node in nodes)]
-    hashes = await _hashes(connection, nodes, size, known)
+    full = own is not None and width_of(0, index // WIDTH, size) == WIDTH
+    read = {(0, index // WIDTH): own} if full and own is not None else {}
+    hashes = await _hashes(connection, nodes, size, known, read)
     return proof(path, hashes.__getitem__), fold([hashes[node] for node in peaks])
+
+
+async def beside_newest(
+    connection: AsyncConnection, index: int
+) -> tuple[checkpoints.Made | None, bytes | None, bytes | None]:
+    """The newest checkpoint, an entry's leaf, and the full tile that has its hash; None for each that is not there."""
+    *made, leaf, tile = (await connection.execute(BESIDE_NEWEST, {"index": index, "width": WIDTH})).one()
+    return None if made[0] is None else checkpoints.Made(*made), leaf, tile
 
 
 async def inclusions(connection: AsyncConnection, indexes: Sequence[int], size: int) -> list[list[bytes]]:
@@ -166,20 +187,24 @@ async def kept_hashes(connection: AsyncConnection, start: int, end: int) -> dict
 
 
 async def _hashes(
-    connection: AsyncConnection, nodes: Iterable[Node], size: int, known: KnownTiles
+    connection: AsyncConnection,
+    nodes: Iterable[Node],
+    size: int,
+    known: KnownTiles,
+    read: Mapping[Spot, bytes] = MappingProxyType({}),
 ) -> dict[Node, bytes]:
-    """The hashes of nodes that are complete in a tree of that size."""
+    """The hashes of nodes that are complete in a tree of that size; what is known or was read is not read again."""
     places = {node: place_of(node) for node in nodes}
-    spots = {(place.level, place.number) for place in places.values()}
-    tiles = {spot: known[spot] for spot in spots if spot in known}
-    widths = {(level, number): width_of(level, number, size) for level, number in spots - tiles.keys()}
-    read = await _tiles(connection, widths)
-    for (level, number), hashes in read.items():
+    found = {node: known.hash_in(place) for node, place in places.items() if place.spot in known}
+    lacking = {place.spot for node, place in places.items() if node not in found}
+    widths = {(level, number): width_of(level, number, size) for level, number in lacking - read.keys()}
+    fetched = await _tiles(connection, widths)
+    for (level, number), hashes in fetched.items():
         # Full tiles of entries are as many as there are entries by 256, and hardly one is asked for twice.
         if level > 0 or widths[level, number] < WIDTH:
             known.add(level, number, hashes)
-    tiles |= read
-    return {node: hash_in(tiles[place.level, place.number], place) for node, place in places.items()}
+    tiles = {**read, **fetched}
+    return found | {node: hash_in(tiles[place.spot], place) for node, place in places.items() if node not in found}
 
 
 async def _tiles(connection: AsyncConnection, widths: Mapping[Spot, int]) -> dict[Spot, bytes]:
