@@ -3,6 +3,7 @@
 #   PYTHON=/path/to/python3   which Python .venv is made with; the first that fits unless told
 #   SEED=7                    other reports for `make demo`, other requests for `make fire`
 #   EXAMPLES=300              how many requests of a kind `make fire` tries; 200 unless told
+#   TIMES=10                  how often `make hunt` runs the property tests; 3 unless told
 #   PORT=8700                 where `make demo` listens; 8600 unless told
 #   ARGS='-k lease'           what `make test` and `make test-containers` hand to pytest, and `make bench` to `jubao bench`
 #   JUBAO_DATA=DIR            where the stack keeps its data; .jubao unless told
@@ -11,7 +12,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-containers fire tiles bench lint contracts down clean
+.PHONY: help setup demo test hunt test-containers fire tiles bench lint contracts down clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +40,11 @@ demo: $(RUNS) ## start the stack and show the main job with its figures [SEED=N]
 
 test: $(EVERYTHING) ## run all tests on a real Apache Kafka and PostgreSQL [ARGS=...]
 	@$(BIN)/python -m pytest $(ARGS)
+
+hunt: $(EVERYTHING) ## run the property tests again and again with examples never tried before [TIMES=N] [ARGS=...]
+	@for turn in $$(seq $(or $(TIMES),3)); do \
+		$(BIN)/python -m pytest tests/unit tests/contracts --hypothesis-profile hunting -m hypothesis $(ARGS) || exit 1; \
+	done
 
 test-containers: $(EVERYTHING) ## run those that need engines on containers, and the compose file [ARGS=...]
 	@$(BIN)/python -m pytest --engines=containers $(ARGS)

@@ -36,8 +36,8 @@ _ALERT_EVERY = 3
 # What a leaf has beside the fields below: ruling, sums and commitment; the lengths were those of a run of the pipeline.
 _LENGTHS = {"submitted": 560, "triaged": 640, "joined": 700, "told": 620, "claimed": 420, "decided": 600, "alert": 400}
 _FRAME = (
-    b'{"actor":"%b","content_id":"%b","correlationid":"%b","detail":{"digest":"%b"},"event_time":"%b","id":"%b",'
-    b'"offset":%d,"partition":%d,"time":"%b","topic":"%b","type":"%b","v":1}'
+    b'{"actor":"%b",%b"detail":{"digest":"%b"},"event_time":"%b","id":"%b","offset":%d,"partition":%d,%b'
+    b'"time":"%b","topic":"%b","type":"%b","v":1}'
 )
 # Of a leaf without its digest, about.
 _FRAMED = 340
@@ -145,20 +145,25 @@ class Drawn:
         case = one.case if one and step not in _BEFORE_CASES else None
         source = one.source if one and report else None
         content = one.content if one else None
+        event = self._id() if step == "submitted" else None
         when = at.strftime("%Y-%m-%dT%H:%M:%S.000Z").encode()
-        filled = (actor.encode(), (content or "").encode(), str(report or case or identity).encode())
-        rest = (when, str(identity).encode(), index, index % 6, when, _TOPICS[step].encode(), kind.encode())
+        owners = _named("case_id", case) + _named("content_id", content)
+        theirs = _named("report_id", report) + _named("source_id", source)
+        rest = (when, str(event or identity).encode(), index, index % 6, theirs, when, _TOPICS[step].encode())
         digest = self.random.randbytes((_LENGTHS[step] - _FRAMED) // 2).hex().encode()
-        leaf = _FRAME % (*filled, digest, *rest)
+        leaf = _FRAME % (actor.encode(), owners, digest, *rest, kind.encode())
         self.hashes.append(leaf_hash(leaf))
         self.doings.add((actor, index >> SPAN_BITS, kind))
         minute = at.replace(second=0, microsecond=0)
         self.minutes.setdefault(minute, [index, index])[1] = index
-        event = self._id() if step == "submitted" else None
         return (index, identity, event, kind, at, actor, report, case, content, source, leaf)
 
     def _id(self) -> UUID:
         return UUID(self.random.randbytes(16))
+
+
+def _named(name: str, value: object) -> bytes:
+    return b"" if value is None else f'"{name}":"{value}",'.encode()
 
 
 async def build(database: str, entries: int, seed: int, advance: Advance) -> None:

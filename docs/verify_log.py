@@ -155,11 +155,13 @@ def problems_of(export, checkpoints, keys):
             leaf = base64.b64decode(entry["leaf"], validate=True)
         except (ValueError, KeyError, TypeError) as error:
             yield f"entry {at}: the line cannot be read: {error}"
-            index, stored, leaf = at, b"", b""
+            entry, index, stored, leaf = {}, at, b"", b""
         if index != at:
             yield f"entry {at}: the line says index {index}"
         if sha256(b"\0", leaf) != stored and stored:
             yield f"entry {at}: altered, its leaf does not have the hash that the log kept of it"
+        if entry.get("differs"):
+            yield f"entry {at}: altered, what it is found by or shown with says otherwise: {entry['differs']!a}"
         tree.append(sha256(b"\0", leaf))
         yield from passed()
     if next_due is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 
 from services.cli.stack.kafka import Kafka
 from services.cli.stack.ports import free_port
@@ -13,6 +14,11 @@ from services.cli.stack.postgres import Postgres
 from services.cli.stack.process import running
 from tests.engines.choice import EnginesChoice
 from tests.engines.stacks import EmbeddedEngines, StackEngines
+
+# A change lands, or does not, by what it changes; `make hunt` looks for what nobody has found yet.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("hunting", print_blob=True)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

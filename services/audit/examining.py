@@ -16,6 +16,7 @@ from services.audit.tree import leaf_hash, subtrees
 _SAMPLED: Final = 256
 _TIME: Final = b'"time":"'
 _TIME_LENGTH: Final = len("2026-11-23T08:00:00.000Z")
+_DIFFERS: Final = "what the entry is found by or shown with says otherwise than its leaf: "
 # Larger ones would have to be fetched from memory again, and be given back to the system and asked for anew.
 _AT_ONCE_BYTES: Final = 128 << 10
 
@@ -124,7 +125,7 @@ def _one_by_one(block: bytes, cuts: Sequence[int]) -> Iterator[Stretch]:
 
 def _line(text: bytes) -> tuple[int, bytes, bytes] | Stretch:
     """Index, hash and leaf of a sound line, or what is wrong with it."""
-    from services.audit.line import NoLine, line_of  # noqa: PLC0415 -- a log that holds does without the parser
+    from services.audit.line import COMPARED, NoLine, line_of  # noqa: PLC0415 -- a log that holds does without the parser
 
     try:
         line = line_of(text)
@@ -137,6 +138,9 @@ def _line(text: bytes) -> tuple[int, bytes, bytes] | Stretch:
         return Stretch(line.index, 1, (), Odd(found, line.hash, ""))
     if text != line.written():
         return Stretch(line.index, 1, (), Odd(found, line.hash, "the line is not written as the log writes it"))
+    if line.differs:
+        names = [name for name in COMPARED if name in line.differs]
+        return Stretch(line.index, 1, (), Odd(found, line.hash, _DIFFERS + (", ".join(names) or "unknown columns")))
     return line.index, found, line.leaf
 
 

@@ -1,15 +1,17 @@
 """The whole of the log over HTTP: its checkpoints, the keys that sign them, and every entry as a line."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from msgspec import json
 
 from schemas.vocabulary import Look
 from services.audit.keys import written_keys
-from services.audit.store import checkpoints, entries, tree
+from services.audit.lookup import Marks, bare, differing, told
+from services.audit.store import checkpoints, entries, lookup, tree
 from services.audit.tree import leaf_hash
 from services.audit.watching import Watch
 from services.runtime.database import Connection, Database
@@ -121,16 +123,32 @@ async def export_lines(connection: Connection, start: int, end: int) -> bytes:
     """The lines of the entries from `start` up to and without `end`, of which some may be gone.
 
     The hash in a line is the one that the tree keeps, so that an entry which was altered since is told from its
-    neighbours. Those of the tile at the edge, 255 at most, are kept nowhere and come from the entries.
+    neighbours. Those of the tile at the edge, 255 at most, are kept nowhere and come from the entries. Where what is
+    kept beside a leaf says otherwise than the leaf, the line says so.
     """
-    rows = await entries.leaves(connection, start, end)
+    rows = await lookup.beside(connection, start, end)
     kept = await tree.kept_hashes(connection, start, end)
-    lines = [
-        b'{"index":%d,"leaf":"%b","hash":"%b"}\n'
-        % (index, b64encode(leaf), b64encode(kept.get(index) or leaf_hash(leaf)))
-        for index, leaf in rows
-    ]
-    return b"".join(lines)
+    others = await _others(connection, rows, start, end)
+    return b"".join([_line(row["index"], row["leaf"], kept, others) for row in rows])
+
+
+def _line(index: int, leaf: bytes, kept: Mapping[int, bytes], others: Mapping[int, bytes]) -> bytes:
+    shown, stored = b64encode(leaf), b64encode(kept.get(index) or leaf_hash(leaf))
+    return b'{"index":%d,"leaf":"%b","hash":"%b"%b}\n' % (index, shown, stored, others.get(index, b""))
+
+
+async def _others(connection: Connection, rows: Sequence[lookup.Beside], start: int, end: int) -> Mapping[int, bytes]:
+    """By index, how a line ends whose leaf is not what the entry is found by or shown with."""
+    entries = told(rows)
+    marks = Marks(
+        doings=await lookup.doings(connection, start, end),
+        minutes=await lookup.minutes(connection, {entry.minute for entry in entries}),
+        lost=await lookup.lost(connection, bare(entries)),
+    )
+    found = {entry.row["index"]: differing(entry, marks) for entry in entries}
+    for index in await tree.torn_at(connection, start, end):
+        found.setdefault(index, []).append("tree")
+    return {index: b',"differs":' + json.encode(names) for index, names in found.items() if names}
 
 
 async def _checkpoints(database: Database) -> AsyncIterator[str]:

@@ -52,10 +52,10 @@ class Findings:
     def __len__(self) -> int:
         return self.counts.total()
 
-    def add(self, problem: Problem) -> None:
-        """Notes a problem."""
+    def add(self, problem: Problem, most_told: int = MOST_TOLD) -> None:
+        """Notes a problem; one of a sort that may be everywhere leaves room for others by a lower bound."""
         self.counts[problem.kind] += 1
-        if len(self._kept) < MOST_TOLD:
+        if len(self._kept) < most_told:
             self._kept.append(problem)
 
     def told(self) -> list[Problem]:

@@ -144,7 +144,7 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
 
 
 async def _inclusion(connection: Connection, index: int, size: int | None, shelf: Shelf) -> Inclusion:
-    signed, leaf, tile = await tree.beside_newest(connection, index)
+    signed, leaf, tiles = await tree.beside_newest(connection, index, shelf.latest)
     if signed is not None and size in (None, signed.size):
         made, known = signed.size, shelf.of(signed.note)
     else:
@@ -153,7 +153,7 @@ async def _inclusion(connection: Connection, index: int, size: int | None, shelf
         raise NoEntry(made)
     if leaf is None:
         raise tree.Torn(f"entry {index} is missing")
-    path, root = await tree.inclusion_and_root(connection, index, made, known, tile)
+    path, root = await tree.inclusion_and_root(connection, index, made, known, tiles)
     return Inclusion(index=index, size=made, leaf_hash=_text(leaf_hash(leaf)), path=_texts(path), root=_text(root))
 
 

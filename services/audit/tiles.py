@@ -122,18 +122,19 @@ class Shelf:
     """The known tiles of the tree that is asked about most: that of the newest checkpoint.
 
     A checkpoint is signed over one tree, whose tiles cannot change any more, even where the database is set back and
-    the log goes on otherwise: its next checkpoint is another one.
+    the log goes on otherwise: its next checkpoint is another one. `latest` is what is known
+    of the one asked about last.
     """
 
     def __init__(self) -> None:
         self._note = ""
-        self._known = KnownTiles()
+        self.latest = KnownTiles()
 
     def of(self, note: str) -> KnownTiles:
         """What is known of the tree of a checkpoint, of which another one is forgotten."""
         if note != self._note:
-            self._note, self._known = note, KnownTiles()
-        return self._known
+            self._note, self.latest = note, KnownTiles()
+        return self.latest
 
 
 def place_of(node: Node) -> Place:

@@ -6,6 +6,7 @@ the hash kept of it, over the kept ones. Whichever of the two a checkpoint vouch
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -19,6 +20,8 @@ from services.audit.tree import HASH_BYTES, Frontier
 GAP_SECONDS: Final = 300
 # A broker's clock and that of the log's writer may differ by so much.
 _CLOCKS_SECONDS: Final = 60
+# Lines that are odd may be all there are, as where what stands beside leaves was shifted by one.
+_MOST_ODD: Final = 100
 
 
 class Standing(NamedTuple):
@@ -83,6 +86,7 @@ class Verifier:
         self._sizes = evidence.sizes()
         self._indexes = Indexes(start.size)
         self._misfits = Misfits()
+        self._odd: Problem | None = None
         self._leaves = Frontier(start.size, start.peaks)
         self._kept: Frontier | None = None
         self._good, self._opening, self._latest = start.good, start.opening, start.latest
@@ -104,7 +108,8 @@ class Verifier:
 
     def standing(self) -> Standing | None:
         """What a later run may go on from; None once something is wrong with the entries."""
-        if len(self.problems) > len(self._evidence.problems) or len(self._misfits) or self._indexes.unsettled:
+        found = len(self.problems) > len(self._evidence.problems) or self._odd is not None
+        if found or len(self._misfits) or self._indexes.unsettled:
             return None
         return Standing(self._leaves.size, tuple(self._leaves.peaks), self._good, self._opening, self._latest)
 
@@ -112,6 +117,7 @@ class Verifier:
         """What came of it, when there is no more."""
         for taken in self._indexes.settled():
             self._take(taken)
+        self._tell_odd()
         size = self.entries
         for problem in self._misfits.named(size):
             self.problems.add(problem)
@@ -134,7 +140,7 @@ class Verifier:
 
     def _misfit(self, index: int, odd: Odd) -> None:
         if odd.why:
-            self.problems.add(Problem(index, Kind.ALTERED, odd.why))
+            self._is_odd(index, odd.why)
         if not odd.found:
             self._stop()
             return
@@ -146,6 +152,19 @@ class Verifier:
             kept = odd.kept if len(odd.kept) == HASH_BYTES else odd.found
             self._append(((0, odd.found),), ((0, kept),))
             self._check(index + 1)
+
+    def _is_odd(self, index: int, why: str) -> None:
+        """Neighbours that are odd in one way are one problem."""
+        if self._odd is not None and (self._odd.end, self._odd.what) == (index, why):
+            self._odd = replace(self._odd, end=index + 1)
+        else:
+            self._tell_odd()
+            self._odd = Problem(index, Kind.ALTERED, why, index + 1)
+
+    def _tell_odd(self) -> None:
+        odd, self._odd = self._odd, None
+        if odd is not None:
+            self.problems.add(odd if odd.end != odd.index + 1 else replace(odd, end=None), _MOST_ODD)
 
     def _grow(self, segment: Segment) -> None:
         if not self._opening:

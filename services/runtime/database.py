@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ DatabaseError = SQLAlchemyError
 _MOST_TRIES = 8
 _FIRST_PAUSE_SECONDS = 0.01
 _CONNECT_SECONDS = 3
+_CLOSE_SECONDS = 5
 # A statement that takes longer than this is stuck: the longest honest one, a batch of 10,000 records, takes seconds.
 _STATEMENT_MILLISECONDS = 60_000
 
@@ -204,8 +205,10 @@ class Database:
             task.exception()  # marks it as seen: the caller was told that the database is away
 
     async def close(self) -> None:
-        """Gives all connections back."""
-        await self._engine.dispose()
+        """Gives all connections back; those whose server does not answer are given up after seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._engine.dispose()
 
 
 def pause_seconds(attempt: int, first_seconds: float, most_seconds: float) -> float:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.audit.app import UNITS
 from services.audit.keys import parse_keys
@@ -19,6 +20,7 @@ from services.audit.note import Checkpoint, Note, Signer, checkpoint_of, note_of
 from services.audit.store import checkpoints, entries, tree
 from services.audit.tiles import WIDTH, number_path, width_of
 from services.audit.tree import Frontier, complete_root, consistency_holds, inclusion_holds, leaf_hash
+from services.runtime.database import address
 from services.runtime.issuer import LocalIssuer, Role
 from services.runtime.process import Process
 from tests.integration.audit_logs import fresh_process
@@ -296,3 +298,29 @@ async def test_proofs_hold_in_whichever_checkpoint_is_the_newest(process: Proces
             assert inclusion_holds(HASHES[index], index, size, path, root)
         async with database.begin() as writing:
             await checkpoints.keep(writing, made[-1].size, BEGIN, made[-1].note)
+
+
+@pytest.mark.parametrize(
+    ("change", "places"),
+    [
+        ("root = sha256(root) WHERE level = 1", {WIDTH**2 - 1}),
+        ("hashes = overlay(hashes PLACING sha256(root) FROM 33) WHERE level = 1", {WIDTH**2 - 1}),
+        ("root = sha256(root) WHERE level = 0 AND number = 255", {WIDTH**2 - 1}),
+        ("root = sha256(root) WHERE level = 0 AND number = 3", {4 * WIDTH - 1, WIDTH**2 - 1}),
+        ("number = 1 WHERE level = 1", {WIDTH**2 - 1}),
+        ("number = number WHERE level = 1", set()),
+    ],
+)
+async def test_a_tile_that_does_not_fit_is_found_where_it_ends(process: Process, change: str, places: set[int]) -> None:
+    """Of a log looked at in ranges each tile above the entries is held against those below, once."""
+    engine = create_async_engine(address(process.settings))
+    async with engine.connect() as connection:
+        await connection.execute(text("SET LOCAL search_path TO audit"))
+        await connection.execute(text("SET LOCAL session_replication_role = replica"))
+        await connection.execute(text(f"UPDATE tiles SET {change}"))
+        ranges = [(start, min(SIZE, start + 1_000)) for start in range(0, SIZE, 1_000)]
+        found = [place for start, end in ranges for place in await tree.torn_at(connection, start, end)]
+        await connection.rollback()
+    await engine.dispose()
+    assert len(found) == len(places)
+    assert set(found) == places

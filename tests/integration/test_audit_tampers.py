@@ -26,7 +26,7 @@ from services.audit.examining import examined
 from services.audit.exporting import export_lines
 from services.audit.findings import Kind, Problem
 from services.audit.keys import DatedKey
-from services.audit.leaf import Leaf
+from services.audit.leaf import Leaf, commitment
 from services.audit.note import Checkpoint, Note, Signer
 from services.audit.store import checkpoints, tree
 from services.audit.tiles import TILE_BYTES, WIDTH, Edge
@@ -49,10 +49,16 @@ FORGER = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"f" * 32))
 KEYS = [DatedKey(key, BEGIN, None) for key in (SIGNER.key, SIGNER.cokey)]
 
 
+def part_of(number: int) -> tuple[bytes, bytes]:
+    """The salt of an entry's private part, and the part."""
+    return sha256(b"%d" % number).digest(), b'{"text":"part %d"}' % number
+
+
 def body(number: int, what: str = "joined") -> bytes:
     return orjson.dumps(
         {
             "actor": "review",
+            "commitment": commitment(*part_of(number)),
             "detail": {"why": what},
             "id": str(uuid5(NAMESPACE_OID, str(number))),
             "offset": number // 3,
@@ -71,9 +77,11 @@ BODIES = [body(number) for number in range(SIZE)]
 
 
 def entry(number: int) -> Leaf:
+    salt, part = part_of(number)
     return Leaf(
-        identity=uuid5(NAMESPACE_OID, str(number)), event_id=None, type="jubao.case.joined.v1", at=BEGIN, actor="a",
-        report_id=None, case_id=None, content_id=None, source_id=None, body=BODIES[number], salt=None, part=None,
+        identity=uuid5(NAMESPACE_OID, str(number)), event_id=None, type="jubao.case.joined.v1",
+        at=BEGIN + timedelta(milliseconds=number), actor="review", report_id=None, case_id=None, content_id=None,
+        source_id=None, body=BODIES[number], salt=salt, part=part,
     )  # fmt: skip
 
 
@@ -317,10 +325,61 @@ async def tell_two_histories(hand: Hand) -> Expected:
     return [(Kind.FORKED, max((cut for cut in CUTS if cut < size), default=0))]
 
 
+async def change_a_column(hand: Hand) -> Expected:
+    at = hand.any()
+    column = hand.chance.choice(
+        [
+            "type = 'jubao.case.lifted.v1'", "actor = 'zhao'", "at = at + interval '1 millisecond'",
+            "identity = gen_random_uuid()", "event_id = gen_random_uuid()", "report_id = gen_random_uuid()",
+            "case_id = gen_random_uuid()", "content_id = 'v1'", "source_id = 's1'",
+        ]
+    )  # fmt: skip
+    await hand.do(f"UPDATE entries SET {column} WHERE index = :at", at=at)
+    return [(Kind.ALTERED, at)]
+
+
+async def hide_from_searches(hand: Hand) -> Expected:
+    at = hand.any()
+    where = hand.chance.choice(
+        [
+            "DELETE FROM doings WHERE span = :at >> 7", "UPDATE doings SET span = span + 10000 WHERE span = :at >> 7",
+            "UPDATE doings SET actor = 'zhao' WHERE span = :at >> 7", "DELETE FROM minutes WHERE first_index <= :at",
+            "UPDATE minutes SET last_index = :at - 1 WHERE last_index >= :at",
+            "UPDATE minutes SET first_index = :at + 1 WHERE first_index <= :at",
+        ]
+    )  # fmt: skip
+    await hand.do(where, at=at)
+    return [(Kind.ALTERED, at)]
+
+
+async def change_a_part(hand: Hand) -> Expected:
+    at = hand.any()
+    what = hand.chance.choice(["part = :value", "salt = :value"])
+    await hand.do(f"UPDATE private SET {what} WHERE index = :at", at=at, value=sha256(b"%d" % hand.any()).digest())
+    return [(Kind.ALTERED, at)]
+
+
+async def lose_a_part(hand: Hand) -> Expected:
+    at = hand.any()
+    await hand.do("DELETE FROM private WHERE index = :at", at=at)
+    return [(Kind.ALTERED, at)]
+
+
+async def change_a_tile(hand: Hand) -> Expected:
+    number = hand.any(TILED // WIDTH)
+    what = hand.chance.choice(["root = :value", "hashes = :value", "level = 7", "number = number + 1000000"])
+    await hand.do(
+        f"UPDATE tiles SET {what} WHERE level = 0 AND number = :number",
+        number=number, value=hand.chance.randbytes(HASH_BYTES * (WIDTH if what.startswith("hashes") else 1)),
+    )  # fmt: skip
+    return [(Kind.ALTERED, number * WIDTH + WIDTH - 1)]
+
+
 ALTERATIONS: tuple[Alteration, ...] = (
     flip_leaf, flip_hash, flip_both, delete, delete_and_close_up, delete_and_rebuild, insert, insert_and_rebuild, swap,
     swap_neighbours, cut_tail, rewrite, restore_backup, restore_backup_and_go_on, roll_back_the_tree,
-    forge_a_checkpoint, drop_a_checkpoint, tell_two_histories,
+    forge_a_checkpoint, drop_a_checkpoint, tell_two_histories, change_a_column, hide_from_searches, change_a_part,
+    lose_a_part, change_a_tile,
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def with_line(whole: Log, at: int, *lines: bytes) -> Log:
 ALTERED: list[tuple[str, Callable[[Log], Log], str]] = [
     ("a byte", lambda w: with_line(w, 23, line(23, body(23, what="e"), leaf_hash(w.leaves[23]))), "entry 23: altered"),
     ("entry and hash", lambda w: with_line(w, 23, line(23, body(23, what="e"))), "entries 20 to 29: another history"),
+    ("a column", lambda w: with_line(w, 23, w.lines[23][:-2] + b',"differs":["actor"]}\n'), "entry 23: altered, w"),
     ("no text", lambda w: with_line(w, 7, b"\xff\n"), "entry 7: the line cannot be read"),
     ("a line less", lambda w: with_line(w, 12), "entry 12: the line says index 13"),
     ("a line more", lambda w: with_line(w, 12, w.lines[12], w.lines[3]), "entry 13: the line says index 3"),

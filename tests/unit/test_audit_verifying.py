@@ -360,6 +360,41 @@ def test_of_very_many_problems_the_first_are_told() -> None:
     assert verdict.problems.untold > 3_000
 
 
+def differing(text: bytes, *names: str) -> bytes:
+    return text[:-2] + b',"differs":' + json.dumps(names, separators=(",", ":")).encode() + b"}\n"
+
+
+def test_what_differs_from_a_leaf_names_its_entry() -> None:
+    """The log still holds; each entry that is found by something else than its leaf says is told, neighbours as one."""
+    whole = log()
+    for at, names in ((3, ["actor"]), (7, ["doings", "minutes"]), (8, ["doings", "minutes"]), (9, ["private"])):
+        whole.lines[at] = differing(whole.lines[at], *names)
+    verdict = whole.verdict()
+    assert [(p.index, p.end) for p in verdict.problems.told()] == [(3, None), (7, 9), (9, None)]
+    assert {p.kind for p in verdict.problems.told()} == {Kind.ALTERED}
+    assert verdict.problems.told()[0].what.endswith("than its leaf: actor")
+    assert verdict.covered == 40
+
+
+def test_what_differs_is_told_in_words_of_ours() -> None:
+    """A file may name what it likes: only columns and tables that there are reach a terminal."""
+    whole = log()
+    whole.lines[3] = differing(whole.lines[3], "\x1b[2Jall is well", "actor", "x" * 999)
+    whole.lines[5] = differing(whole.lines[5], "nothing")
+    assert [p.what.rpartition(": ")[2] for p in whole.verdict().problems.told()] == ["actor", "unknown columns"]
+
+
+def test_entries_that_differ_leave_room_for_what_is_missing() -> None:
+    """Where every entry differs in another way than its neighbour, the one that is gone is still told."""
+    count = MOST_TOLD * 3
+    whole = Log([body(index) for index in range(count)], (count,))
+    whole.lines = [differing(text, ("actor", "private")[index % 2]) for index, text in enumerate(whole.lines)]
+    del whole.lines[count - 7]
+    verdict = whole.verdict()
+    assert (Kind.MISSING, count - 7) in told(verdict)
+    assert verdict.problems.untold > MOST_TOLD
+
+
 Tamper = Callable[[random.Random, list[tuple[bytes, bytes]]], None]
 
 

@@ -1,6 +1,6 @@
 """SQL that reads the tree: whole tiles, and those of the edge out of what they consist of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit.leaf import Leaf
 from services.audit.store import checkpoints, entries
-from services.audit.tiles import WIDTH, Edge, KnownTiles, hash_in, place_of, width_of
+from services.audit.tiles import HEIGHT, TILE_BYTES, WIDTH, Edge, KnownTiles, hash_in, place_of, width_of
 from services.audit.tree import (
     EMPTY_ROOT,
     HASH_BYTES,
     Node,
+    complete_root,
     consistency_nodes,
     fold,
     inclusion_nodes,
@@ -31,6 +32,12 @@ TILES: Final = text("""
 # Full tiles of entries' hashes.
 ENTRY_TILES: Final = text("SELECT number, hashes FROM tiles WHERE level = 0 AND number >= :first AND number < :end")
 
+# Full tiles, with the roots that the tiles above them are made of.
+ROOTED_TILES: Final = text("""
+    SELECT level, number, hashes, root FROM tiles
+    JOIN unnest(CAST(:levels AS int[]), CAST(:numbers AS bigint[])) AS wanted (level, number) USING (level, number)
+""")
+
 # The roots of some neighbouring tiles, which are hashes of a tile of the level above.
 ROOTS: Final = text("""
     SELECT root FROM tiles WHERE level = :level AND number >= :first AND number < :end ORDER BY number
@@ -42,16 +49,19 @@ SHAPE: Final = text("""
            (SELECT number FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1)
 """)
 
-# The newest checkpoint, an entry's leaf, and the full tile of entries that it is in; what is not there is null.
+# The newest checkpoint, an entry's leaf, and the full tiles that it is in: of entries, and if wanted the one above.
 BESIDE_NEWEST: Final = text("""
-    SELECT made.number, made.size, made.made_at, made.note, entries.leaf, tiles.hashes
+    SELECT made.number, made.size, made.made_at, made.note, entries.leaf, own.hashes, above.hashes
     FROM (SELECT CAST(:index AS bigint) AS index) AS asked
     LEFT JOIN (SELECT * FROM checkpoints ORDER BY number DESC LIMIT 1) AS made ON true
     LEFT JOIN entries ON entries.index = asked.index
-    LEFT JOIN tiles ON tiles.level = 0 AND tiles.number = asked.index / :width
+    LEFT JOIN tiles AS own ON own.level = 0 AND own.number = :own
+    LEFT JOIN tiles AS above ON above.level = 1 AND above.number = CAST(:above AS bigint)
 """)
 
 Spot = tuple[int, int]
+
+_NONE: Final[Mapping[Spot, bytes]] = MappingProxyType({})
 
 
 class Torn(Exception):
@@ -122,7 +132,7 @@ async def inclusion(connection: AsyncConnection, index: int, size: int) -> list[
 
 
 async def inclusion_and_root(
-    connection: AsyncConnection, index: int, size: int, known: KnownTiles, own: bytes | None = None
+    connection: AsyncConnection, index: int, size: int, known: KnownTiles, read: Mapping[Spot, bytes] = _NONE
 ) -> tuple[list[bytes], bytes]:
     """The inclusion proof of an entry in the tree of that size, and its root; tiles are read once for both.
 
@@ -131,25 +141,32 @@ async def inclusion_and_root(
         index: of the entry.
         size: of the tree.
         known: tiles of this very tree that need not be read again, and to which those that are read are added.
-        own: the full tile of entries that this one is in, where it was read already.
+        read: full tiles that were read already.
 
     Raises:
         Torn: entries or tiles are missing.
     """
     path, peaks = inclusion_nodes(index, size), nodes_of(0, size)
     nodes = [*peaks, *(node for nodes in path for node in nodes)]
-    full = own is not None and width_of(0, index // WIDTH, size) == WIDTH
-    read = {(0, index // WIDTH): own} if full and own is not None else {}
-    hashes = await _hashes(connection, nodes, size, known, read)
+    # In an older tree than the log's a tile may not be full yet.
+    full = {spot: tile for spot, tile in read.items() if width_of(*spot, size) == WIDTH}
+    hashes = await _hashes(connection, nodes, size, known, full)
     return proof(path, hashes.__getitem__), fold([hashes[node] for node in peaks])
 
 
 async def beside_newest(
-    connection: AsyncConnection, index: int
-) -> tuple[checkpoints.Made | None, bytes | None, bytes | None]:
-    """The newest checkpoint, an entry's leaf, and the full tile that has its hash; None for each that is not there."""
-    *made, leaf, tile = (await connection.execute(BESIDE_NEWEST, {"index": index, "width": WIDTH})).one()
-    return None if made[0] is None else checkpoints.Made(*made), leaf, tile
+    connection: AsyncConnection, index: int, known: KnownTiles
+) -> tuple[checkpoints.Made | None, bytes | None, dict[Spot, bytes]]:
+    """The newest checkpoint and an entry's leaf, None for what is not there, and the full tiles that it is in.
+
+    Of these the one of entries, and the next above it unless that is known: a tree of ten million entries has 152 of
+    those. The others are so few that they are soon known.
+    """
+    own, above = (0, index // WIDTH), (1, index // WIDTH**2)
+    asked = {"index": index, "own": own[1], "above": None if above in known else above[1]}
+    *made, leaf, first, second = (await connection.execute(BESIDE_NEWEST, asked)).one()
+    tiles = {spot: hashes for spot, hashes in ((own, first), (above, second)) if hashes is not None}
+    return None if made[0] is None else checkpoints.Made(*made), leaf, tiles
 
 
 async def inclusions(connection: AsyncConnection, indexes: Sequence[int], size: int) -> list[list[bytes]]:
@@ -186,24 +203,51 @@ async def kept_hashes(connection: AsyncConnection, start: int, end: int) -> dict
     }
 
 
+async def torn_at(connection: AsyncConnection, start: int, end: int) -> set[int]:
+    """Where tiles do not fit what they are made of: of those that end in a range of entries, the entries they end at.
+
+    A tile has to be there, its root has to be over its hashes, and these the roots of the tiles below; whether those of
+    entries are the entries' is not looked at. A whole log looked at in ranges has all its tiles looked at.
+    """
+    ends = dict(_ending(start, end))
+    asked = {"levels": [level for level, _ in ends], "numbers": [number for _, number in ends]}
+    rows = await connection.execute(ROOTED_TILES, asked) if ends else ()
+    sound = set()
+    for level, number, hashes, root in rows:
+        if len(hashes) == TILE_BYTES and complete_root(hashes) == root:
+            below = await _part(connection, level, number, WIDTH) if level else hashes
+            if below == hashes:
+                sound.add((level, number))
+    return {last for spot, last in ends.items() if spot not in sound}
+
+
+def _ending(start: int, end: int) -> Iterator[tuple[Spot, int]]:
+    """The full tiles whose last entry lies in a range, each with that entry's index."""
+    level = 0
+    while (width := WIDTH << HEIGHT * level) <= end:
+        for number in range(-(-(start + 1) // width) - 1, end // width):
+            yield (level, number), (number + 1) * width - 1
+        level += 1
+
+
 async def _hashes(
     connection: AsyncConnection,
     nodes: Iterable[Node],
     size: int,
     known: KnownTiles,
-    read: Mapping[Spot, bytes] = MappingProxyType({}),
+    read: Mapping[Spot, bytes] = _NONE,
 ) -> dict[Node, bytes]:
     """The hashes of nodes that are complete in a tree of that size; what is known or was read is not read again."""
     places = {node: place_of(node) for node in nodes}
     found = {node: known.hash_in(place) for node, place in places.items() if place.spot in known}
     lacking = {place.spot for node, place in places.items() if node not in found}
-    widths = {(level, number): width_of(level, number, size) for level, number in lacking - read.keys()}
-    fetched = await _tiles(connection, widths)
-    for (level, number), hashes in fetched.items():
+    widths = {(level, number): width_of(level, number, size) for level, number in lacking}
+    tiles = {spot: read[spot] for spot in lacking & read.keys()}
+    tiles |= await _tiles(connection, {spot: width for spot, width in widths.items() if spot not in tiles})
+    for (level, number), hashes in tiles.items():
         # Full tiles of entries are as many as there are entries by 256, and hardly one is asked for twice.
         if level > 0 or widths[level, number] < WIDTH:
             known.add(level, number, hashes)
-    tiles = {**read, **fetched}
     return found | {node: hash_in(tiles[place.spot], place) for node, place in places.items() if node not in found}
 
 
