@@ -108,7 +108,7 @@ def proofs_router(database: Database, watch: Watch) -> APIRouter:
             await watch.note(connection, caller, Look.PROOF, [index])
             return found
 
-        return await database.transact(work)
+        return await database.apart(work)
 
     @router.get("/consistency", summary="That one tree is the beginning of another")
     async def consistency(

@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 # SQLAlchemy begins a transaction with its first statement; a COPY before that would commit by itself.
 BEGIN = text("SELECT 1")
 
+# How SQLAlchemy names a connection whose every statement is a transaction of its own.
+_LEVEL, _APART = "isolation_level", "AUTOCOMMIT"
+
 
 class Unwritable(Exception):
     """A value that its column's type cannot hold, found before it was sent: SQLSTATE class 22, as a server says it."""
@@ -39,12 +42,13 @@ async def copy_rows(
 
 
 async def write_rows(connection: AsyncConnection, statement: str, *values: object) -> None:
-    """Runs a statement that writes, with values for `$1` and so on, in the transaction in hand.
+    """Runs a statement that writes, with values for `$1` and so on, in the transaction in hand if there are any.
 
     Raises:
         DBAPIError: as any statement would.
     """
-    driver = await _begun(connection)
+    apart = connection.sync_connection is not None and connection.sync_connection.get_execution_options().get(_LEVEL)
+    driver = await (_driver(connection) if apart == _APART else _begun(connection))
     with _told_as_sqlalchemy(driver, statement):
         await driver.fetch(statement, *values)
 

@@ -22,6 +22,7 @@ from services.audit.tree import (
     nodes_of,
     proof,
 )
+from services.runtime.bulk import fetch_rows
 
 # Full tiles, by level and number.
 TILES: Final = text("""
@@ -50,14 +51,14 @@ SHAPE: Final = text("""
 """)
 
 # The newest checkpoint, an entry's leaf, and the full tiles that it is in: of entries, and if wanted the one above.
-BESIDE_NEWEST: Final = text("""
+BESIDE_NEWEST: Final = """
     SELECT made.number, made.size, made.made_at, made.note, entries.leaf, own.hashes, above.hashes
-    FROM (SELECT CAST(:index AS bigint) AS index) AS asked
+    FROM (SELECT $1::bigint AS index) AS asked
     LEFT JOIN (SELECT * FROM checkpoints ORDER BY number DESC LIMIT 1) AS made ON true
     LEFT JOIN entries ON entries.index = asked.index
-    LEFT JOIN tiles AS own ON own.level = 0 AND own.number = :own
-    LEFT JOIN tiles AS above ON above.level = 1 AND above.number = CAST(:above AS bigint)
-""")
+    LEFT JOIN tiles AS own ON own.level = 0 AND own.number = $2
+    LEFT JOIN tiles AS above ON above.level = 1 AND above.number = $3
+"""
 
 Spot = tuple[int, int]
 
@@ -163,8 +164,8 @@ async def beside_newest(
     those. The others are so few that they are soon known.
     """
     own, above = (0, index // WIDTH), (1, index // WIDTH**2)
-    asked = {"index": index, "own": own[1], "above": None if above in known else above[1]}
-    *made, leaf, first, second = (await connection.execute(BESIDE_NEWEST, asked)).one()
+    wanted = None if above in known else above[1]
+    ((*made, leaf, first, second),) = await fetch_rows(connection, BESIDE_NEWEST, index, own[1], wanted)
     tiles = {spot: hashes for spot, hashes in ((own, first), (above, second)) if hashes is not None}
     return None if made[0] is None else checkpoints.Made(*made), leaf, tiles
 
