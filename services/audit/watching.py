@@ -1,7 +1,8 @@
 """Who watched: whoever is shown entries or holds becomes an entry, written before the answer goes out.
 
-The event is part of the transaction that reads, so a look that could not be noted is not answered. It reaches the log
-by the outbox, after the answer, and so no look is in what it shows itself.
+The event is part of the transaction that reads, or a statement after it where what was read never changes, so a look
+that could not be noted is not answered. It reaches the log by the outbox, after the answer, and so no look is in what it
+shows itself.
 """
 
 from collections.abc import Sequence
@@ -45,10 +46,10 @@ class Watch:
         filters: Filters | None = None,
         report_id: UUID | None = None,
     ) -> None:
-        """Adds a look to the transaction that reads.
+        """Adds a look to the transaction that reads, or writes it by itself where there is none.
 
         Args:
-            connection: the transaction.
+            connection: what was read by.
             caller: who looks.
             what: how.
             shown: the indexes of the entries that they are shown, from the lowest to the highest.
