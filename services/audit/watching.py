@@ -1,8 +1,8 @@
 """Who watched: whoever is shown entries or holds becomes an entry, written before the answer goes out.
 
 The event is part of the transaction that reads, or a statement after it where what was read never changes, so a look
-that could not be noted is not answered. It reaches the log by the outbox, after the answer, and so no look is in what it
-shows itself.
+that could not be noted is not answered. It reaches the log by the outbox, after the answer, and so no look is in what
+it shows itself.
 """
 
 from collections.abc import Sequence
