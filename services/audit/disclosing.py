@@ -1,5 +1,6 @@
 """Disclosing one entry: what its commitment hides, with the salt, so that a court can check it against the leaf."""
 
+import hmac
 from base64 import b64encode
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -13,6 +14,7 @@ from schemas.envelope import Contract
 from schemas.erasure import Disclosure, Ground
 from services.audit.holding import says_something
 from services.audit.keys import written_keys
+from services.audit.leaf import commitment
 from services.audit.note import checkpoint_of, note_of
 from services.audit.proving import Index, NoEntry
 from services.audit.store import checkpoints, disclosing, entries, tree
@@ -102,6 +104,20 @@ class Lost(Problem):
         )
 
 
+class Altered(Problem):
+    """What the entry hid was changed, so it is not shown as what was logged."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            410,
+            "altered",
+            "It is not what was logged",
+            "What is kept with this entry does not fit the entry's commitment: somebody changed it past the service, "
+            "so it is not handed out. Tell whoever runs the database; a backup may have what was logged.",
+            extra={"index": index},
+        )
+
+
 def disclosures_router(process: Process) -> APIRouter:
     """The route of disclosures."""
     router = APIRouter(prefix="/v1", tags=["entries"])
@@ -123,6 +139,8 @@ def disclosures_router(process: Process) -> APIRouter:
                 raise NoEntry(await entries.size(connection))
             if row.part is None:
                 raise await _refusal(connection, index, row)
+            if not _fits(row):
+                raise Altered(index)
             report_id = None if row.report_id is None else UUID(bytes=row.report_id.bytes)
             told = Disclosure(index=index, actor=caller.name, report_id=report_id, ground=wish.ground)
             await enqueue(connection, [disclosed(told, event_id, at)])
@@ -131,6 +149,14 @@ def disclosures_router(process: Process) -> APIRouter:
         return await database.transact(work)
 
     return router
+
+
+def _fits(row: disclosing.Shown) -> bool:
+    try:
+        promised = orjson.loads(row.leaf)["commitment"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return isinstance(promised, str) and hmac.compare_digest(promised, commitment(row.salt, row.part))
 
 
 async def _refusal(connection: Connection, index: int, row: disclosing.Shown) -> Problem:

@@ -1,5 +1,6 @@
 """The file of public keys, and the file of private ones."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from services.audit.keys import DatedKey, parse_keys, written_keys
 from services.audit.note import BadNote
 from services.audit.signing import BadKeyFile, new_block, signers_of
+from services.cli.main import run
 
 BEGIN = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 NAME = "log.test/jubao"
@@ -66,3 +68,26 @@ def test_a_file_that_holds_no_such_key_is_told(tmp_path: Path) -> None:
     other.write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     with pytest.raises(BadKeyFile, match="cannot be read"):
         signers_of(other, NAME)
+
+
+def test_keys_are_added_and_dropped_by_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With --json each change says how many keys there are and what to do next; of two no third is made, one stays."""
+
+    def asked(*arguments: str) -> tuple[int, str, str]:
+        code = run(["audit", "key", *arguments, "--data", str(tmp_path)])
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    for keys in (1, 2):
+        code, out, _ = asked("new", "--json")
+        assert (code, json.loads(out)["keys"]) == (0, keys)
+        assert "Restart" in json.loads(out)["next"]
+    code, _, err = asked("new")
+    assert (code, "drop the old one first" in err) == (1, True)
+    code, out, _ = asked("public", NAME, "--json")
+    assert (code, len(json.loads(out))) == (0, 4)
+    assert asked("public", NAME)[1].split() == json.loads(out)
+    code, out, err = asked("drop")
+    assert (code, out, "Restart" in err) == (0, "", True)
+    assert asked("drop", "--json")[0] == 1
+    assert len(asked("public", NAME)[1].split()) == 2

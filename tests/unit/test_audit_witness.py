@@ -1,6 +1,7 @@
 """What a witness cosigns and what it refuses, by the rule and over HTTP."""
 
 import json
+import socket
 from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from services.audit.witnesses import BadWitnesses, Cosigners, Witness, witnesses
 from services.audit.witnessing import NOTHING, Refusal, Seen, cosigned, judged, offer_of
 from services.cli.auditing.witness import Memory, application, own_signer, trusted_keys
 from services.cli.errors import CliError
+from services.cli.main import run
 from services.runtime.clock import SetClock
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -199,3 +201,16 @@ def test_keys_of_logs_are_read_as_logs_publish_them(tmp_path: Path) -> None:
 def witness_at(directory: Path, own: Signer) -> httpx.AsyncClient:
     app = application(own, KEYS, Memory(directory), SetClock(NOW))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://witness.example")
+
+
+def test_a_witness_whose_port_is_taken_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It ends with a sentence that says what to do, and announces nothing that could not be reached."""
+    (tmp_path / "keys").write_text(f"{LOG.key}\n")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        own = ["--data", str(tmp_path / "own"), "--origin-key", str(tmp_path / "keys")]
+        assert run(["audit", "witness", "--port", port, *own]) == 1
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert f"cannot listen on 127.0.0.1:{port}" in captured.err
+    assert "--port" in captured.err

@@ -38,19 +38,20 @@ def key(context: click.Context, data: Path | None, *, as_json: bool) -> None:
 
 @key.command(name="new")
 @data_option
-def new_key(data: Path | None) -> None:
+@json_option
+def new_key(data: Path | None, *, as_json: bool) -> None:
     """Add a second key: both sign until the old one is dropped, so that verifiers can learn the new one meanwhile."""
     file = _file(data)
     blocks = blocks_of(file) if file.exists() else []
     if len(blocks) >= _MOST_KEYS:
         raise CliError(f"{file} holds {len(blocks)} keys already; drop the old one first with `jubao audit key drop`")
-    _write(file, [*blocks, new_block()])
-    say(_RESTART)
+    _write(file, [*blocks, new_block()], as_json=as_json)
 
 
 @key.command()
 @data_option
-def drop(data: Path | None) -> None:
+@json_option
+def drop(data: Path | None, *, as_json: bool) -> None:
     """Take the oldest key out of use; what it signed stays good for its time."""
     file = _file(data)
     try:
@@ -59,14 +60,14 @@ def drop(data: Path | None) -> None:
         raise CliError(str(bad)) from bad
     if len(blocks) < _MOST_KEYS:
         raise CliError(f"{file} holds one key only; add the next with `jubao audit key new` first")
-    _write(file, blocks[1:])
-    say(_RESTART)
+    _write(file, blocks[1:], as_json=as_json)
 
 
 @key.command()
 @click.argument("name")
 @data_option
-def public(name: str, data: Path | None) -> None:
+@json_option
+def public(name: str, data: Path | None, *, as_json: bool) -> None:
     """Print the verifier keys of the key file under a log's NAME, without asking the log."""
     try:
         signers: list[Signer] = signers_of(_file(data), name)
@@ -74,9 +75,8 @@ def public(name: str, data: Path | None) -> None:
         raise CliError(str(bad)) from bad
     except BadNote as bad:
         raise click.BadParameter(f"{bad}; give the log's name as its checkpoints begin with it.") from bad
-    for signer in signers:
-        for found in (signer.key, signer.cokey):
-            click.echo(str(key_of(str(found))))
+    keys = [str(key_of(str(found))) for signer in signers for found in (signer.key, signer.cokey)]
+    emit(keys, json=as_json, table=lambda: "\n".join(keys))
 
 
 def _file(data: Path | None) -> Path:
@@ -84,9 +84,13 @@ def _file(data: Path | None) -> Path:
     return settings.audit_key_file or DataDirectory.of(settings.data).audit_key
 
 
-def _write(file: Path, blocks: list[bytes]) -> None:
+def _write(file: Path, blocks: list[bytes], *, as_json: bool) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, b"".join(blocks), mode=PRIVATE)
     except OSError as refused:
         raise explained(refused, file.parent) from refused
+    if as_json:
+        emit({"file": str(file), "keys": len(blocks), "next": _RESTART}, json=True, table=str)
+    else:
+        say(_RESTART)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -157,6 +158,7 @@ def witness(port: int, host: str, directory: Path, files: tuple[Path, ...], name
     signer = own_signer(directory, name)
     keys = trusted_keys(files)
     url = f"http://{host}:{port}"
+    listening = _listening(host, port)
     told = {"url": url, "key": str(signer.cokey), "setting": f"{url} {signer.cokey}", "logs": sorted(keys)}
     emit(told, json=as_json, table=lambda: f"JUBAO_WITNESSES={told['setting']}")
     app = application(signer, keys, Memory(directory), SystemClock())
@@ -171,4 +173,21 @@ def witness(port: int, host: str, directory: Path, files: tuple[Path, ...], name
         timeout_graceful_shutdown=_STOP_SECONDS,
         limit_concurrency=_MOST_CONNECTIONS,
     )
-    uvicorn.Server(config).run()
+    with listening:
+        uvicorn.Server(config).run([listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """The socket, so that nothing is announced which nobody can reach.
+
+    Raises:
+        CliError: the address is taken, or none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as refused:
+        raise CliError(
+            f"The witness cannot listen on {host}:{port} ({refused.strerror or refused}); choose a free port with "
+            "--port and an address of this machine with --host."
+        ) from refused
