@@ -47,7 +47,7 @@ class Outside:
             OSError: the file cannot be read.
         """
         known = list(keys)
-        texts = (await asyncio.to_thread(self._tail), await self._last_records())
+        texts = (await asyncio.to_thread(self._tail), await last_on_topic(self._settings))
         return [found for found in (_newest(place, origin, known) for place in texts) if found is not None]
 
     async def put_in_file(self, note: Note) -> None:
@@ -89,21 +89,27 @@ class Outside:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    async def _last_records(self) -> list[str]:
-        place = Place(CHECKPOINTS.name, 0)
-        async with Reader(self._settings) as reader:
-            if not await reader.places(place.topic):
-                return []
-            end = (await reader.ends([place]))[place]
-            reader.read_from({place: max(0, end - _LAST_RECORDS)})
-            texts: list[str] = []
-            while await reader.position(place) < end:
-                for record in await reader.next_records(_WAIT_MILLISECONDS):
-                    try:
-                        texts.append(CheckpointMade.model_validate_json(record.value).data.note)
-                    except ValueError:
-                        log.warning("checkpoint_unreadable", topic=place.topic, offset=record.offset)
-        return texts
+
+async def last_on_topic(settings: Settings) -> list[str]:
+    """The newest records of the topic in their order, whoever put them there; none where there is no such topic.
+
+    Raises:
+        BrokerAway: Kafka does not answer.
+    """
+    place = Place(CHECKPOINTS.name, 0)
+    async with Reader(settings) as reader:
+        if not await reader.places(place.topic):
+            return []
+        end = (await reader.ends([place]))[place]
+        reader.read_from({place: max(0, end - _LAST_RECORDS)})
+        texts: list[str] = []
+        while await reader.position(place) < end:
+            for record in await reader.next_records(_WAIT_MILLISECONDS):
+                try:
+                    texts.append(CheckpointMade.model_validate_json(record.value).data.note)
+                except ValueError:
+                    log.warning("checkpoint_unreadable", topic=place.topic, offset=record.offset)
+    return texts
 
 
 def checkpoint_file(settings: Settings) -> Path:

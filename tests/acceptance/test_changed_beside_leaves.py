@@ -95,3 +95,15 @@ def test_a_changed_part_is_not_disclosed(logged: Stack) -> None:
         logged.sql(BY_HAND.format(f"UPDATE audit.private SET part = '\\x{part.hex()}' WHERE index = {at};"))
     told = logged.ask("audit", "disclose", at, "--ground", "法院调取")
     assert told["index"] == at
+
+
+def test_a_checkpoint_gone_from_table_and_file_is_missed_by_the_topic(logged: Stack) -> None:
+    """Who removes a checkpoint from the database and from the file beside it has not removed it from Kafka."""
+    file = logged.data / "audit" / "checkpoints"
+    ((size, note),) = logged.sql("SELECT size, note FROM audit.checkpoints ORDER BY number DESC LIMIT 1")
+    kept = file.read_text()
+    assert kept.endswith(f"{note}\n")
+    file.write_text(kept.removesuffix(f"{note}\n"))
+    logged.sql(BY_HAND.format(f"DELETE FROM audit.checkpoints WHERE size = {size};"))
+    problems = verified(logged)["problems"]
+    assert [(p["kind"], p["index"]) for p in problems] == [("dropped checkpoint", size)]

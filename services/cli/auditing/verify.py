@@ -1,5 +1,6 @@
 """`jubao audit verify`: whether the log is the one that was vouched for, offline or of the stack that runs here."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
     import httpx
     from rich.console import RenderableType
 
+    from services.runtime.settings import Settings
+
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
 _PIECE_BYTES = 1 << 20
 _MOST_LOOKS = 10
 _LOOK_SECONDS = 0.5
+_TOPIC_SECONDS = 10
 
 
 @click.command()
@@ -130,8 +134,8 @@ def _text(file: Path) -> str:
 def _taken(data: Path | None, checkpoints: Sequence[Path], keys: Path | None) -> Iterator[tuple[Path, Evidence]]:
     """The running log's entries as a file, and what vouches for them.
 
-    What is outside the database comes first: the keys and checkpoints that are given, else the files of the stack. Only
-    where there are none is the log taken at its own word, and that is said.
+    What is outside the database comes first: the keys and checkpoints that are given, else the files of the stack, and
+    the newest checkpoints of the topic. Only where there are none is the log taken at its own word, and that is said.
     """
     from services.audit.outside import checkpoint_file, keys_file  # noqa: PLC0415 -- brings what talks to Kafka
     from services.cli.client import client, settings_for  # noqa: PLC0415 -- likewise
@@ -143,14 +147,34 @@ def _taken(data: Path | None, checkpoints: Sequence[Path], keys: Path | None) ->
         key_file = keys or (own_keys if own_keys.exists() else None)
         outside = [_text(file) for file in files]
         key_text = _text(key_file) if key_file else http.get("/audit/v1/keys").text
+        dated = _keys(key_text, key_file or "The log's answer")
+        outside += _published(settings, dated)
         served = _served(http, outside)
-        if not files or key_file is None:
+        if not outside or key_file is None:
             say("Nothing was kept outside the log: it is checked against its own word; give --checkpoints and --key.")
-        evidence = evidence_of(outside or [served], _keys(key_text, key_file or "The log's answer"), served)
+        evidence = evidence_of(outside or [served], dated, served)
         size: int = http.get("/audit/v1/status").json()["counts"]["entries"]
         entries = Path(directory) / "entries"
         _fetch(http, entries, min(size, max(evidence.sizes(), default=size)))
         yield entries, evidence
+
+
+def _published(settings: "Settings", keys: Sequence[DatedKey]) -> list[str]:
+    """The newest checkpoints of the topic that the log's keys signed; what others put there says nothing."""
+    from services.audit.outside import last_on_topic  # noqa: PLC0415 -- as above
+    from services.runtime.problems import BrokerAway  # noqa: PLC0415 -- likewise
+
+    async def read() -> list[str]:
+        async with asyncio.timeout(_TOPIC_SECONDS):
+            return await last_on_topic(settings)
+
+    try:
+        notes = asyncio.run(read())
+    except (BrokerAway, TimeoutError):
+        say("The topic checkpoints.v1 was not read, for Kafka does not answer here; a copy goes by --checkpoints.")
+        return []
+    signed = [f"{note}\n" for note in notes if evidence_of([note], keys).signed]
+    return ["".join(signed)] if signed else []
 
 
 def _served(http: "httpx.Client", outside: Sequence[str]) -> str:
