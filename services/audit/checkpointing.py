@@ -90,9 +90,11 @@ class Checkpoints:
                 await self._task
             self._task = None
         if self._signers and not self._standing.refused:
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(_LAST_SECONDS):
                     await self._tried()
+            except TimeoutError:
+                log.error("checkpoint_failed", error="TimeoutError")  # noqa: TRY400 -- there is no more to it
         await self._cosigners.close()
 
     async def _run(self) -> None:
@@ -140,7 +142,8 @@ class Checkpoints:
         return True
 
     async def _signed(self) -> _Made | None:
-        async with self._database.begin() as connection:
+        # The consumer appends meanwhile, and a log that grew between two looks would seem not to hold together.
+        async with self._database.snapshot() as connection:
             head = await entries.head(connection)
             metrics.LOG_SIZE.set(head.size)
             if head.size == self._last.size:

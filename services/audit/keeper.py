@@ -61,7 +61,8 @@ class Keeper:
                 raise unusable(self._outside.file, error) from error
         else:
             log.warning("log_unsigned")
-        async with self._database.begin() as connection:
+        # A writer that lost its turn may still be in its last append.
+        async with self._database.snapshot() as connection:
             await self._standing.examined(connection, await entries.head(connection))
         await self._consumer.start()
         if signers:

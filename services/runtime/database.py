@@ -126,11 +126,21 @@ class Database:
         )
         keep_alive(self._engine)
         self._apart = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end of the block, rolled back when it raises. Errors pass as they are."""
         async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that only reads, and sees the database as its first statement did.
+
+        For what compares tables with one another that somebody else writes to meanwhile.
+        """
+        async with self._snapshot.begin() as connection:
             yield connection
 
     @asynccontextmanager

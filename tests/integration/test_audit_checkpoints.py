@@ -21,11 +21,13 @@ from services.audit.keys import parse_keys
 from services.audit.note import checkpoint_of, notes_in, vouched
 from services.audit.outside import checkpoint_file, keys_file
 from services.audit.signing import new_block
+from services.audit.store import entries
 from services.audit.tiles import Edge
 from services.audit.tree import Frontier, leaf_hash
 from services.cli.stack.entry import jubao_argv
 from services.runtime.broker import Message, Place, Reader
 from services.runtime.clock import SetClock
+from services.runtime.database import Connection
 from services.runtime.metrics import LOG_REFUSED
 from services.runtime.process import Process, Worker
 from services.runtime.settings import Settings
@@ -174,6 +176,33 @@ async def test_what_is_logged_is_vouched_for_outside(settings: Settings) -> None
     assert [row["size"] for row in table] == sizes
     on_topic = await published(settings)
     assert set(on_topic) >= {row["note"] for row in table}
+
+
+async def test_a_log_that_grows_while_it_is_signed_is_whole(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint is of the log as it was at one moment, also where an append commits while it is looked through."""
+    read_head, grown = entries.head, 0
+
+    async def head_before_growth(connection: Connection) -> entries.Head:
+        nonlocal grown
+        head = await read_head(connection)
+        if grown < 3 and head.size:
+            grown += 1
+            await send(settings, 2)
+            await grown_to(settings, head.size + 2)
+        return head
+
+    monkeypatch.setattr(entries, "head", head_before_growth)
+    async with writing(settings) as writer:
+        await send(settings, 3)
+        await until(lambda: _signed_for(settings, 9))
+        assert writer.health().healthy, writer.health().detail
+    assert (await vouched_sizes(settings))[-1] == 9
+
+
+async def _signed_for(settings: Settings, wanted: int) -> bool:
+    return (await fetch(settings, "SELECT max(size) FROM audit.checkpoints"))[0][0] == wanted
 
 
 async def test_a_quiet_log_makes_no_checkpoints(settings: Settings) -> None:
