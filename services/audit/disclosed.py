@@ -1,6 +1,5 @@
 """Whether a disclosed entry is what its leaf commits to, and whether a log's checkpoint covers that leaf; offline."""
 
-import hmac
 from base64 import b64decode
 from binascii import Error as NoBase64
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ import orjson
 
 from services.audit.evidence import evidence_of
 from services.audit.keys import DatedKey
-from services.audit.leaf import commitment
+from services.audit.leaf import fits
 from services.audit.note import BadNote, checkpoint_of, note_of
 from services.audit.tree import inclusion_holds, leaf_hash
 
@@ -46,12 +45,12 @@ def checked(disclosed: Mapping[str, Any], keys: Sequence[DatedKey]) -> Checked:
         index, note = int(disclosed["index"]), disclosed["checkpoint"]
     except (KeyError, TypeError, AttributeError, ValueError, NoBase64) as bad:
         raise NoDisclosure(f"it is no disclosure as `jubao audit disclose` writes one ({type(bad).__name__})") from bad
-    fits = isinstance(promised, str) and read and hmac.compare_digest(promised, commitment(salt, part))
+    as_promised = read and fits(promised, salt, part)
     if note is None:
-        return Checked(fits, None, None)
+        return Checked(as_promised, None, None)
     try:
         checkpoint = checkpoint_of(note_of(note).text)
     except BadNote as bad:
         raise NoDisclosure(f"its checkpoint is none: {bad}") from bad
     in_log = inclusion_holds(leaf_hash(leaf), index, checkpoint.size, path, checkpoint.root)
-    return Checked(fits, in_log, bool(evidence_of([note], keys).signed))
+    return Checked(as_promised, in_log, bool(evidence_of([note], keys).signed))

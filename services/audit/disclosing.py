@@ -1,6 +1,5 @@
 """Disclosing one entry: what its commitment hides, with the salt, so that a court can check it against the leaf."""
 
-import hmac
 from base64 import b64encode
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -14,7 +13,7 @@ from schemas.envelope import Contract
 from schemas.erasure import Disclosure, Ground
 from services.audit.holding import says_something
 from services.audit.keys import written_keys
-from services.audit.leaf import commitment
+from services.audit.leaf import fits
 from services.audit.note import checkpoint_of, note_of
 from services.audit.proving import Index, NoEntry
 from services.audit.store import checkpoints, disclosing, entries, tree
@@ -156,7 +155,7 @@ def _fits(row: disclosing.Shown) -> bool:
         promised = orjson.loads(row.leaf)["commitment"]
     except (ValueError, KeyError, TypeError):
         return False
-    return isinstance(promised, str) and hmac.compare_digest(promised, commitment(row.salt, row.part))
+    return fits(promised, row.salt, row.part)
 
 
 async def _refusal(connection: Connection, index: int, row: disclosing.Shown) -> Problem:

@@ -115,6 +115,11 @@ def commitment(salt: bytes, part: bytes) -> str:
     return hmac.digest(salt, part, "sha256").hex()
 
 
+def fits(promised: object, salt: bytes, part: bytes) -> bool:
+    """Whether a private part under its salt is what a leaf promised: the leaf's `commitment`, whatever stands there."""
+    return promised == commitment(salt, part)
+
+
 def moment(value: datetime | str) -> str:
     """A time in the one form leaves write it: UTC, microseconds, `Z`.
 

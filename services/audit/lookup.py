@@ -4,7 +4,6 @@ No checkpoint covers the columns, marks and private parts beside a leaf, and who
 searches, stories and receipts. So each is held against the leaf, which checkpoints do cover, when the log is exported.
 """
 
-import hmac
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -12,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.audit.leaf import commitment
+from services.audit.leaf import fits, moment
 from services.audit.store.entries import SPAN_BITS
 from services.audit.store.lookup import COLUMNS, Beside
 
@@ -22,7 +21,7 @@ class Said(msgspec.Struct, gc=False):
 
     id: UUID
     type: str
-    time: datetime
+    time: str
     actor: str
     report_id: UUID | None = None
     case_id: UUID | None = None
@@ -32,7 +31,10 @@ class Said(msgspec.Struct, gc=False):
 
 
 class Told(NamedTuple):
-    """An entry as the log's tables have it, what its leaf says, and the minute that has to be marked for it."""
+    """An entry as the log's tables have it, what its leaf says, and the minute that has to be marked for it.
+
+    The minute is that of the column, which is held against the leaf: what stands in a leaf may be no time.
+    """
 
     row: Beside
     said: Said
@@ -59,7 +61,7 @@ def told(rows: Iterable[Beside]) -> list[Told]:
             said = _DECODER.decode(row["leaf"])
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
-        found.append(Told(row, said, said.time.replace(second=0, microsecond=0)))
+        found.append(Told(row, said, row["at"].replace(second=0, microsecond=0)))
     return found
 
 
@@ -76,9 +78,11 @@ def differing(entry: Told, marks: Marks) -> list[str]:
         marks: at least those of the entry's span and minute.
     """
     row, said, minute = entry
-    index, _, *columns, salt, part = row
+    index, _, event_id, at, *named, salt, part = row
+    columns = [event_id, moment(at), *named]
     values = [
-        said.id, said.time, said.type, said.actor, said.report_id, said.case_id, said.content_id, said.source_id,
+        said.id, moment(said.time), said.type, said.actor,
+        said.report_id, said.case_id, said.content_id, said.source_id,
     ]  # fmt: skip
     found = []
     if values != columns:
@@ -88,10 +92,6 @@ def differing(entry: Told, marks: Marks) -> list[str]:
     first, last = marks.minutes.get(minute, _NOWHERE)
     if not first <= index <= last:
         found.append("minutes")
-    if index in marks.lost or (part is not None and not _fits(said, salt, part)):
+    if index in marks.lost or (part is not None and not fits(said.commitment, salt, part)):
         found.append("private")
     return found
-
-
-def _fits(said: Said, salt: bytes, part: bytes) -> bool:
-    return said.commitment is not None and hmac.compare_digest(said.commitment, commitment(salt, part))

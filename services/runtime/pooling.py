@@ -34,5 +34,5 @@ def keep_alive(engine: AsyncEngine) -> None:
         if since is not None and monotonic() - since > _RESTED_SECONDS:
             try:
                 dialect.do_ping(connection)
-            except Exception as error:
+            except (dialect.loaded_dbapi.Error, OSError) as error:
                 raise InvalidatePoolError from error

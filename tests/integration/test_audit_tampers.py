@@ -330,11 +330,22 @@ async def change_a_column(hand: Hand) -> Expected:
     column = hand.chance.choice(
         [
             "type = 'jubao.case.lifted.v1'", "actor = 'zhao'", "at = at + interval '1 millisecond'",
+            "at = at + interval '1 microsecond'",
             "identity = gen_random_uuid()", "event_id = gen_random_uuid()", "report_id = gen_random_uuid()",
             "case_id = gen_random_uuid()", "content_id = 'v1'", "source_id = 's1'",
         ]
     )  # fmt: skip
     await hand.do(f"UPDATE entries SET {column} WHERE index = :at", at=at)
+    return [(Kind.ALTERED, at)]
+
+
+async def write_no_time(hand: Hand) -> Expected:
+    at = hand.any(TILED)
+    time = hand.chance.choice(
+        [b"2026-11-23T08:00:00.000", b"now", "\u5341\u70b9".encode(), b"0001-01-01T00:00:00+14:00"]
+    )
+    leaf = orjson.loads(BODIES[at]) | {"time": time.decode(), "commitment": "\u5341"}
+    await hand.leaf(at, orjson.dumps(leaf, option=orjson.OPT_SORT_KEYS))
     return [(Kind.ALTERED, at)]
 
 
@@ -379,7 +390,7 @@ ALTERATIONS: tuple[Alteration, ...] = (
     flip_leaf, flip_hash, flip_both, delete, delete_and_close_up, delete_and_rebuild, insert, insert_and_rebuild, swap,
     swap_neighbours, cut_tail, rewrite, restore_backup, restore_backup_and_go_on, roll_back_the_tree,
     forge_a_checkpoint, drop_a_checkpoint, tell_two_histories, change_a_column, hide_from_searches, change_a_part,
-    lose_a_part, change_a_tile,
+    lose_a_part, change_a_tile, write_no_time,
 )  # fmt: skip
 
 

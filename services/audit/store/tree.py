@@ -24,20 +24,14 @@ from services.audit.tree import (
 )
 from services.runtime.bulk import fetch_rows
 
-# Full tiles, by level and number.
+# Full tiles, by level and number, with the roots that the tiles above them are made of.
 TILES: Final = text("""
-    SELECT level, number, hashes FROM tiles
+    SELECT level, number, hashes, root FROM tiles
     JOIN unnest(CAST(:levels AS int[]), CAST(:numbers AS bigint[])) AS wanted (level, number) USING (level, number)
 """)
 
 # Full tiles of entries' hashes.
 ENTRY_TILES: Final = text("SELECT number, hashes FROM tiles WHERE level = 0 AND number >= :first AND number < :end")
-
-# Full tiles, with the roots that the tiles above them are made of.
-ROOTED_TILES: Final = text("""
-    SELECT level, number, hashes, root FROM tiles
-    JOIN unnest(CAST(:levels AS int[]), CAST(:numbers AS bigint[])) AS wanted (level, number) USING (level, number)
-""")
 
 # The roots of some neighbouring tiles, which are hashes of a tile of the level above.
 ROOTS: Final = text("""
@@ -212,7 +206,7 @@ async def torn_at(connection: AsyncConnection, start: int, end: int) -> set[int]
     """
     ends = dict(_ending(start, end))
     asked = {"levels": [level for level, _ in ends], "numbers": [number for _, number in ends]}
-    rows = await connection.execute(ROOTED_TILES, asked) if ends else ()
+    rows = await connection.execute(TILES, asked) if ends else ()
     sound = set()
     for level, number, hashes, root in rows:
         if len(hashes) == TILE_BYTES and complete_root(hashes) == root:
@@ -259,7 +253,7 @@ async def _tiles(connection: AsyncConnection, widths: Mapping[Spot, int]) -> dic
     if whole:
         asked = {"levels": [level for level, _ in whole], "numbers": [number for _, number in whole]}
         rows = await connection.execute(TILES, asked)
-        found = {(level, number): hashes for level, number, hashes in rows}
+        found = {(level, number): hashes for level, number, hashes, _ in rows}
     for spot in whole:
         if spot not in found:
             raise Torn(f"tile {spot[1]} of level {spot[0]} is missing")
