@@ -26,13 +26,15 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
     while True:
         server.accept()[0].close()
 """
+# Clears its address first, as asyncio's own server does: one that was killed leaves its socket behind.
 SERVICE = """
-import http.server, socketserver, sys
+import http.server, pathlib, socketserver, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
     def log_message(self, *words):
         pass
+pathlib.Path(sys.argv[1]).unlink(missing_ok=True)
 with socketserver.UnixStreamServer(sys.argv[1], Handler) as server:
     server.serve_forever()
 """
