@@ -56,6 +56,7 @@ class OneWriter(Background):
         self._worker: Writing | None = None
         self._waits_for = "waits for its turn to write"
         self._standby = False
+        self._alarm = False
 
     def subscriptions(self) -> Sequence[Subscription]:
         """What the writer reads by when it has its turn."""
@@ -68,7 +69,7 @@ class OneWriter(Background):
             return Health(healthy=False, detail=trouble)
         if self._worker is not None:
             return self._worker.health()
-        return Health(healthy=self._standby, detail=self._waits_for)
+        return Health(healthy=self._standby, detail=self._waits_for, alarm=self._alarm)
 
     async def _run(self) -> None:
         attempt = 0
@@ -91,7 +92,7 @@ class OneWriter(Background):
             try:
                 await self._write(held)
             except LogRefused as refusal:
-                self._wait(refusal.why, standby=False)
+                self._wait(refusal.why, standby=False, alarm=True)
                 metrics.LOG_REFUSED.set(1)
                 log.error("log_refused", why=refusal.why)  # noqa: TRY400 -- the sentence says it all
                 await asyncio.sleep(_EXAMINE_SECONDS)
@@ -111,5 +112,5 @@ class OneWriter(Background):
             self._worker = None
             await worker.stop()
 
-    def _wait(self, what: str, *, standby: bool) -> None:
-        self._waits_for, self._standby = what, standby
+    def _wait(self, what: str, *, standby: bool, alarm: bool = False) -> None:
+        self._waits_for, self._standby, self._alarm = what, standby, alarm

@@ -10,6 +10,8 @@ class Health:
 
     healthy: bool
     detail: str = ""
+    alarm: bool = False
+    """Unhealthy until a person has decided something: waiting mends nothing, and what else runs goes on without it."""
 
 
 class Worker(Protocol):

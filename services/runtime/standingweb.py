@@ -1,6 +1,7 @@
 """What every service answers about itself: whether it lives and can serve, its metrics, its counts and its lag."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
@@ -8,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schemas.topics import Topic
 from services.runtime import metrics
-from services.runtime.health import Worker
+from services.runtime.health import Health, Worker
 from services.runtime.process import Process, health_of
 from services.runtime.standing import lag_of
 
 Counts = Callable[[AsyncConnection], Awaitable[Mapping[str, int]]]
 
-_WAITS = 503
+_WAITS = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class Alive(BaseModel):
@@ -24,10 +25,29 @@ class Alive(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the service can serve, and what it waits for otherwise: by name, why."""
+    """Whether the service can serve, and what it waits for otherwise: by name, why.
+
+    `alarms` names what among `waits` no waiting will mend: a person has to decide.
+    """
 
     status: str
     waits: dict[str, str]
+    alarms: list[str] = []
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Health]) -> "Readiness":
+        """Ready if every part is well."""
+        unwell = {name: health for name, health in parts.items() if not health.healthy}
+        return cls(
+            status="waits" if unwell else "ok",
+            waits={name: health.detail for name, health in unwell.items()},
+            alarms=[name for name, health in unwell.items() if health.alarm],
+        )
+
+    @property
+    def status_code(self) -> int:
+        """What goes with it."""
+        return _WAITS if self.waits else HTTPStatus.OK
 
 
 class Status(BaseModel):
@@ -54,12 +74,11 @@ def standing_router(
         responses={_WAITS: {"model": Readiness, "description": "It waits for something"}},
     )  # fmt: skip
     async def readyz(response: Response) -> Readiness:
-        waits = {name: h.detail for name, h in health_of(workers).items() if not h.healthy}
-        if not await process.database(service).answers():
-            waits["database"] = "does not answer"
-        if waits:
-            response.status_code = _WAITS
-        return Readiness(status="waits" if waits else "ok", waits=waits)
+        answers = await process.database(service).answers()
+        database = Health(healthy=answers, detail="does not answer")
+        readiness = Readiness.of({**health_of(workers), "database": database})
+        response.status_code = readiness.status_code
+        return readiness
 
     @router.get(
         "/metrics", summary="Prometheus metrics", response_class=Response,

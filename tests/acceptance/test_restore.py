@@ -92,7 +92,7 @@ def log_size(stack: Stack) -> int:
 
 
 def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
-    """With the database alone set back, reports and outcomes come back and review forgets later decisions."""
+    """With the database alone set back, all but the log goes on; reports and outcomes come back, decisions not."""
     stack = lone_stack
     seed = random.Random(11)
     police = stack.source("police")
@@ -117,15 +117,26 @@ def test_database_set_back_with_topics_kept(lone_stack: Stack) -> None:
     stack.down()
 
     copied(stack.directory / "backup", stack.data / "postgres")
-    said = told(stack, "records", "it was set back")
-    assert f"has {before} entries of the log, but a checkpoint of {entries} was published" in said
+    stack.up()
+    (alarm,) = stack.answer["alarms"]
+    assert f"has {before} entries of the log, but a checkpoint of {entries} was published: it was set back" in alarm
+    assert [part["name"] for part in stack.status()["services"] if not part["healthy"]] == ["records"]
+    stack.report(police, "v_meanwhile")
+    stack.until(lambda: states(stack, "v_meanwhile") == ["queued"])
+    found = stack.jubao("audit", "verify", "--json", check=False)
+    assert found.returncode == 1
+    assert not json.loads(found.stdout)["ok"]
+    assert log_size(stack) == before
+    stack.down()
+
     for name in ("checkpoints", "keys"):
         (stack.data / "audit" / name).rename(stack.directory / name)
     stack.ask("db", "set-aside", "audit")
     stack.up()
+    whole = {what: count + (what in {"received", "queued"}) for what, count in whole.items()}
     assert stack.settle()["reports"] == whole
     assert states(stack, "v_before") == ["decided"]
-    assert states(stack, "v_after") == ["queued"]
+    assert states(stack, "v_after") == states(stack, "v_meanwhile") == ["queued"]
     assert outcomes_kept(stack) == 2
     assert outcome_ids(stack) == announced
     assert log_size(stack) >= entries

@@ -29,9 +29,11 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
 # Clears its address first, as asyncio's own server does: one that was killed leaves its socket behind.
 SERVICE = """
 import http.server, pathlib, socketserver, sys
+told = sys.argv[2].encode()
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+        self.send_response(503 if told else 200); self.send_header("Content-Length", str(len(told)))
+        self.end_headers(); self.wfile.write(told)
     def log_message(self, *words):
         pass
 pathlib.Path(sys.argv[1]).unlink(missing_ok=True)
@@ -41,6 +43,7 @@ with socketserver.UnixStreamServer(sys.argv[1], Handler) as server:
 # Takes no notice of being asked to stop.
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVICE
 BROKEN = "raise SystemExit('it cannot be')"
+ALARM = '{"status": "waits", "waits": {"log": "it was set back"}, "alarms": ["log"]}'
 
 
 class FakeEngine:
@@ -90,12 +93,14 @@ def plan(directory: DataDirectory, mode: str) -> Plan:
     """One engine, one step, two services."""
     codes = {"good": SERVICE, "lazy": {"stubborn": STUBBORN, "broken": BROKEN}.get(mode, SERVICE)}
 
+    told = ALARM if mode == "alarmed" else ""
+
     def slots(_: Addresses) -> tuple[Slot, ...]:
         return tuple(
             Slot(
                 Launch(
                     name,
-                    (sys.executable, "-c", code, str(directory.socket_of(name))),
+                    (sys.executable, "-c", code, str(directory.socket_of(name)), told),
                     directory.log_of(name),
                     stop_signal=SIGTERM,
                     stop_seconds=1.0,

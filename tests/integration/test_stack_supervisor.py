@@ -1,5 +1,6 @@
 """The supervisor over tiny processes: it restarts what dies, stops all it started, and nothing outlives it."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -156,6 +157,18 @@ def test_a_service_that_cannot_start_ends_the_start(directory: DataDirectory, st
     assert said.splitlines()[-1] == sentence
     assert "it cannot be" in log.read_text()
     assert read_state(directory) is None
+
+
+def test_what_waits_for_a_person_does_not_hold_up_the_rest(directory: DataDirectory, start: Start) -> None:
+    """A stack whose part waits for a person alone comes up, and its answer and its log say what that part says."""
+    supervisor = start("alarmed", ready=False)
+    assert supervisor.stdout is not None
+    answer = json.loads(supervisor.stdout.readline())
+    assert answer["alarms"] == ["good: log: it was set back", "lazy: log: it was set back"]
+    assert state_of(directory).phase is Phase.READY
+    supervisor.terminate()
+    _, said = supervisor.communicate(timeout=15)
+    assert "goes on although good waits for a person: log: it was set back" in said.splitlines()
 
 
 def test_a_step_that_fails_says_why(directory: DataDirectory, start: Start) -> None:

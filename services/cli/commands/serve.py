@@ -19,6 +19,7 @@ from services.runtime.edge import server_config
 from services.runtime.health import Worker
 from services.runtime.process import Process, StartRefused, health_of, run_workers, stop_signal
 from services.runtime.settings import Settings
+from services.runtime.standingweb import Readiness
 from services.runtime.web import origin
 
 
@@ -39,10 +40,9 @@ def _health_app(workers: Sequence[Worker]) -> FastAPI:
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
         health = health_of(workers)
-        waits = {name: h.detail for name, h in health.items() if not h.healthy}
-        shown = {name: h.detail for name, h in health.items()}
-        status = {"status": "waits" if waits else "ok", "waits": waits, "workers": shown}
-        return JSONResponse(status, 503 if waits else 200)
+        readiness = Readiness.of(health)
+        shown = {name: part.detail for name, part in health.items()}
+        return JSONResponse({**readiness.model_dump(), "workers": shown}, readiness.status_code)
 
     @app.get("/metrics")
     async def exposition() -> Response:

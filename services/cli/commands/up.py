@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -14,14 +13,13 @@ from services.cli.stack.detach import Failed, start_detached
 from services.cli.stack.directory import DataDirectory, InUse
 from services.cli.stack.ignored import ignored_settings
 from services.cli.stack.plan import Wanted, check_addresses, check_port, plan_of
-from services.cli.stack.state import Phase, StackState, read_state
+from services.cli.stack.state import Answer, Phase, StackState, read_state
 from services.cli.stack.supervisor import READY_SECONDS, Supervisor
 from services.cli.stack.tell import Detached, Foreground
 from services.runtime.clock import SystemClock
 from services.runtime.settings import Settings, without_password
 
 _POLL_SECONDS = 0.1
-Answer = Mapping[str, str | float]
 
 
 @click.command()
@@ -126,3 +124,5 @@ def _show(answer: Answer, *, as_json: bool) -> None:
         )
 
     emit(dict(answer), json=as_json, table=lines)
+    for alarm in answer.get("alarms", ()):
+        say(f"ALARM when it started: {alarm}. `jubao status` tells how it is now.")

@@ -12,6 +12,7 @@ from services.cli.stack.entry import jubao_argv
 from services.cli.stack.logfile import begin_log, rotate
 from services.cli.stack.process import stop
 from services.cli.stack.signals import STOP_SIGNALS
+from services.cli.stack.state import Answer
 
 _STOP_SECONDS = 45.0
 
@@ -24,9 +25,7 @@ class Failed(Exception):
         super().__init__(sentence)
 
 
-def start_detached(
-    directory: DataDirectory, environment: Mapping[str, str], *, show: Callable[[str], None]
-) -> Mapping[str, str | float]:
+def start_detached(directory: DataDirectory, environment: Mapping[str, str], *, show: Callable[[str], None]) -> Answer:
     """Runs `jubao up` in a session of its own and gives its answer once it is ready.
 
     What it is to do travels in `environment`: addresses may hold passwords, which a command line would show to all.
@@ -67,13 +66,13 @@ def start_detached(
     return answer
 
 
-def _listen(told: TextIO, show: Callable[[str], None]) -> Mapping[str, str | float] | None:
+def _listen(told: TextIO, show: Callable[[str], None]) -> Answer | None:
     for line in told:
         message = json.loads(line)
         if "error" in message:
             raise Failed(message["error"])
         if "ready" in message:
-            ready: Mapping[str, str | float] = message["ready"]
+            ready: Answer = message["ready"]
             return ready
         show(message["step"])
     return None

@@ -3,9 +3,11 @@
 import http.client
 import json
 import socket
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 _ANSWER_SECONDS = 2.0
+_WAITS = http.HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -40,14 +42,29 @@ def asked(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> tuple
         connection.close()
 
 
+def alarm_of(address: str, path: str) -> str:
+    """Why a process waits for nothing but a person, in its own words; empty while it waits for anything else."""
+    answer = asked(address, path)
+    if answer is None or answer[0] != _WAITS:
+        return ""
+    try:
+        told = json.loads(answer[1])
+        return _in_words(told["waits"]) if set(told["waits"]) <= set(told["alarms"]) else ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
 def waits_for(address: str, path: str) -> str:
     """What a process that is not ready says it waits for, in its own words; empty when it says nothing."""
     answer = asked(address, path)
     try:
-        waits = json.loads(answer[1])["waits"] if answer else {}
-        return "; ".join(f"{name}: {why}" for name, why in waits.items())
+        return _in_words(json.loads(answer[1])["waits"]) if answer else ""
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
+
+
+def _in_words(waits: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in waits.items())
 
 
 def _connection(address: str, seconds: float) -> http.client.HTTPConnection:

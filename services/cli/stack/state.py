@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,7 @@ import psutil
 from services.cli.stack.directory import DataDirectory
 from services.runtime.files import PRIVATE, replace_file
 
+Answer = Mapping[str, Any]
 # psutil derives creation times from the boot time, which moves a little when the clock is set.
 _SAME_CREATION_SECONDS = 2.0
 
@@ -77,17 +79,20 @@ class StackState:
     database: str = ""
     """With the password: the file is for this user only."""
     ready_seconds: float = 0.0
+    alarms: list[str] = field(default_factory=list)
+    """What waited for a person when the rest was ready."""
     slots: list[SlotState] = field(default_factory=list)
 
-    def answer(self) -> dict[str, str | float]:
-        """What `jubao up --json` prints."""
-        return {
+    def answer(self) -> Answer:
+        """What `jubao up --json` prints; `alarms` only where something waits for a person."""
+        answer: dict[str, Any] = {
             "http": self.http,
             "kafka": self.kafka,
             "database": self.database,
             "data": self.data,
             "ready_seconds": self.ready_seconds,
         }
+        return answer | ({"alarms": self.alarms} if self.alarms else {})
 
     def is_alive(self) -> bool:
         """Whether the supervisor that wrote this still runs."""

@@ -15,11 +15,11 @@ from services.cli.stack.directory import DataDirectory
 from services.cli.stack.leftovers import stop_leftovers
 from services.cli.stack.logfile import last_sentence, rotate
 from services.cli.stack.prepare import STEP_SECONDS, Step, preparation_failure
-from services.cli.stack.probe import answers_ok, waits_for
+from services.cli.stack.probe import alarm_of, answers_ok, waits_for
 from services.cli.stack.process import Engine, end_all, failure, spawn, stop
 from services.cli.stack.services import Addresses
 from services.cli.stack.signals import Signals, StopAsked
-from services.cli.stack.state import Phase, StackState, own_process, write_state
+from services.cli.stack.state import Answer, Phase, StackState, own_process, write_state
 from services.runtime.clock import Clock
 
 READY_SECONDS = 120.0
@@ -38,7 +38,7 @@ class Tell(Protocol):
     def note(self, text: str) -> None:
         """A line for its log."""
 
-    def ready(self, answer: Mapping[str, str | float]) -> None:
+    def ready(self, answer: Answer) -> None:
         """All of it answers."""
 
 
@@ -189,7 +189,7 @@ class Supervisor:
         while missing:
             self._tell.step("waiting for " + ", ".join(dict.fromkeys(child.name for child, _ in missing)))
             self._tend()
-            missing = [(child, probe) for child, probe in missing if not answers_ok(child.slot.health, probe)]
+            missing = [(child, probe) for child, probe in missing if not self._arrived(child, probe)]
             for child, probe in missing:
                 log = child.slot.launch.log
                 if child.exits >= _MOST_EXITS_WHILE_STARTING:
@@ -198,6 +198,16 @@ class Supervisor:
                     what = f"was not ready ({probe}) in {self._plan.ready_seconds:.0f} s"
                     raise NotReady(child.name, what, log, waits_for(child.slot.health, probe))
             self._pause(_POLL_SECONDS)
+
+    def _arrived(self, child: Child, probe: str) -> bool:
+        """Whether it is ready, or can be helped by a person alone: the rest is not to stand still for that."""
+        if answers_ok(child.slot.health, probe):
+            return True
+        alarm = alarm_of(child.slot.health, probe)
+        if alarm:
+            self._state.alarms.append(f"{child.name}: {alarm}")
+            self._tell.note(f"goes on although {child.name} waits for a person: {alarm}")
+        return bool(alarm)
 
     def _stay(self) -> None:
         renewal = time.monotonic() + self._plan.renewal_seconds

@@ -2,15 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import click
 
+from services.cli.stack.state import Answer
 from services.runtime.clock import Clock
-
-Answer = Mapping[str, str | float]
 
 
 class Foreground:
