@@ -11,6 +11,7 @@ from pydantic import BaseModel, field_validator
 
 from schemas.envelope import Contract
 from schemas.erasure import Disclosure, Ground
+from services.audit.altered import Altered
 from services.audit.holding import says_something
 from services.audit.keys import written_keys
 from services.audit.leaf import fits
@@ -103,20 +104,6 @@ class Lost(Problem):
         )
 
 
-class Altered(Problem):
-    """What the entry hid was changed, so it is not shown as what was logged."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__(
-            410,
-            "altered",
-            "It is not what was logged",
-            "What is kept with this entry does not fit the entry's commitment: somebody changed it past the service, "
-            "so it is not handed out. Tell whoever runs the database; a backup may have what was logged.",
-            extra={"index": index},
-        )
-
-
 def disclosures_router(process: Process) -> APIRouter:
     """The route of disclosures."""
     router = APIRouter(prefix="/v1", tags=["entries"])
@@ -159,7 +146,11 @@ def _fits(row: disclosing.Shown) -> bool:
 
 
 async def _refusal(connection: Connection, index: int, row: disclosing.Shown) -> Problem:
-    if "commitment" not in orjson.loads(row.leaf):
+    try:
+        hides = "commitment" in orjson.loads(row.leaf)
+    except (ValueError, TypeError):
+        return Altered(index)
+    if not hides:
         return NothingPrivate()
     gone = await disclosing.gone(connection, row.report_id, row.case_id)
     return Erased(index, UUID(bytes=gone.erasure_id.bytes), gone.at) if gone else Lost(index)

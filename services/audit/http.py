@@ -20,7 +20,10 @@ def entries_router(process: Process, watch: Watch) -> APIRouter:
     """The routes of the log."""
     router = APIRouter(prefix="/v1", tags=["entries"])
 
-    @router.get("/entries", summary="Entries that fit all filters, in order of index", response_model=EntriesPage)
+    @router.get(
+        "/entries", summary="Entries that fit all filters, in order of index", response_model=EntriesPage,
+        responses={410: {}},
+    )  # fmt: skip
     async def entries(caller: SignedIn, filters: Annotated[Filters, Query()]) -> Response:
         wanted = _wanted(filters, process.cursors)
 
@@ -33,7 +36,7 @@ def entries_router(process: Process, watch: Watch) -> APIRouter:
         found = await process.database("audit").transact(work)
         page = found[: filters.limit]
         cursor = process.cursors.write({"after": page[-1][0]}) if len(found) > len(page) else None
-        # A page of a thousand entries is written as it is: its form is that of leaves, which are never other than this.
+        # Written as it is, without a look at each of a thousand entries: its form is that of leaves.
         document = {"entries": [shown(index, leaf) for index, leaf in page], "next": cursor}
         return Response(orjson.dumps(document), media_type="application/json")
 

@@ -16,6 +16,7 @@ import orjson
 from schemas.decision import MADE
 from schemas.report import SUBMITTED
 from schemas.vocabulary import Lane, Word
+from services.audit.altered import Altered
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -53,8 +54,18 @@ class Fact:
 
 
 def fact_of(index: int, leaf: bytes) -> Fact:
-    """An entry, read out of its leaf."""
-    body: Mapping[str, Any] = orjson.loads(leaf)
+    """An entry, read out of its leaf.
+
+    Raises:
+        Altered: the leaf is none as we write them.
+    """
+    try:
+        return _fact(index, orjson.loads(leaf))
+    except (ValueError, KeyError, TypeError, AttributeError) as odd:
+        raise Altered(index) from odd
+
+
+def _fact(index: int, body: Mapping[str, Any]) -> Fact:
     detail = {**body["detail"], "topic": body["topic"]}
     logged_at = datetime.fromisoformat(body["time"]).astimezone(UTC)
     # A case's changes and decisions say when they happened, by the clock that counts; all else goes by the broker's.

@@ -72,7 +72,7 @@ def stories_router(database: Database, watch: Watch) -> APIRouter:
     """The route of stories."""
     router = APIRouter(prefix="/v1", tags=["stories"])
 
-    @router.get("/stories/{report_id}", summary="A report's way in plain words")
+    @router.get("/stories/{report_id}", summary="A report's way in plain words", responses={410: {}})
     async def story(caller: SignedIn, report_id: UUID, manner: Annotated[Manner, Query()]) -> Story:
         async def work(connection: Connection) -> tuple[dict[int, bytes], bool]:
             found, complete = await _entries(connection, report_id)

@@ -97,6 +97,26 @@ def test_a_changed_part_is_not_disclosed(logged: Stack) -> None:
     assert told["index"] == at
 
 
+def test_a_leaf_that_is_none_is_told_as_that(logged: Stack) -> None:
+    """Where a leaf was overwritten, search, story and disclosure name the entry instead of ending unforeseen."""
+    ((at, leaf, report_id),) = logged.sql(
+        "SELECT index, leaf, report_id FROM audit.entries WHERE report_id IS NOT NULL ORDER BY index LIMIT 1"
+    )
+    logged.sql(BY_HAND.format(f"UPDATE audit.entries SET leaf = 'gone' WHERE index = {at};"))
+    try:
+        for asked in (
+            ["search", "--report", report_id],
+            ["story", report_id],
+            ["disclose", at, "--ground", "法院调取"],
+        ):
+            done = logged.jubao("audit", *asked, check=False)
+            assert done.returncode == 1
+            assert f"entry {at} is not what was logged" in done.stderr
+    finally:
+        logged.sql(BY_HAND.format(f"UPDATE audit.entries SET leaf = '\\x{leaf.hex()}' WHERE index = {at};"))
+    assert verified(logged)["ok"]
+
+
 def test_a_checkpoint_gone_from_table_and_file_is_missed_by_the_topic(logged: Stack) -> None:
     """Who removes a checkpoint from the database and from the file beside it has not removed it from Kafka."""
     file = logged.data / "audit" / "checkpoints"
