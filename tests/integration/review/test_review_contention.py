@@ -3,9 +3,11 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.decision import Finding
+from services.review.answers import Claim
 from services.review.decision import Proposal, Refusal
 from services.review.desk import Desk
 from services.review.leasing import LeaseLost, Terms
@@ -42,78 +44,88 @@ SELECT d.case_id FROM decisions d WHERE d.decided_at >= (
 """
 
 
+OPEN_TWICE = "SELECT content_id FROM cases WHERE state <> 'decided' GROUP BY content_id HAVING count(*) > 1"
+ASTRAY = """
+SELECT c.case_id FROM cases c LEFT JOIN ready r USING (case_id) LEFT JOIN leases l USING (case_id)
+WHERE (c.state = 'queued') <> (r.case_id IS NOT NULL) OR (c.state = 'claimed') <> (l.case_id IS NOT NULL)
+"""
+ONE_VERSION_TWICE = "SELECT case_id FROM history GROUP BY case_id, version HAVING count(*) > 1"
+
+
+class Crowd:
+    """Reviewers who work as people do, some too slowly, and reporters whose new reports lift what they work on."""
+
+    def __init__(self, bench: Any, make: Any, contents: Sequence[str]) -> None:
+        self._bench, self._make, self._contents = bench, make, contents
+        self._desk = Desk(bench.database, bench.terms)
+        self._closed = asyncio.Event()
+        self.ended = Counter[str]()
+        """How the claims ended: by what was tried, or `lost`."""
+
+    async def work(self, reviewers: int, reporters: int, seconds: float) -> None:
+        """All at once, for so long."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(reviewers):
+                group.create_task(self._review(number))
+            for number in range(reporters):
+                group.create_task(self._lift(number))
+            await asyncio.sleep(seconds)
+            self._closed.set()
+
+    async def _review(self, number: int) -> None:
+        caller, luck = Caller(f"reviewer-{number}", "reviewer"), random.Random(number)
+        while not self._closed.is_set():
+            claims = await self._desk.claim(caller, None, 1)
+            if not claims:
+                await asyncio.sleep(0.05)
+                continue
+            what = luck.choices(("decide", "renew", "release", "abandon", "dawdle"), (6, 2, 1, 1, 1))[0]
+            try:
+                await self._deal(caller, claims[0], what, luck)
+                self.ended[what] += 1
+            except (LeaseLost, Refusal):
+                self.ended["lost"] += 1
+
+    async def _deal(self, caller: Caller, claim: Claim, what: str, luck: random.Random) -> None:
+        if what == "release":
+            await self._desk.release(caller, claim.lease.token)
+        elif what == "abandon":
+            await asyncio.sleep(1.1)
+        else:
+            await asyncio.sleep(luck.uniform(0, 0.1) if what != "dawdle" else luck.uniform(0.9, 1.2))
+            if what == "renew":
+                await self._desk.renew(caller, claim.lease.token)
+            await self._desk.decide(Proposal(claim.case.id, claim.lease.token, caller.name, FINDING))
+
+    async def _lift(self, number: int) -> None:
+        luck = random.Random(1_000 + number)
+        while not self._closed.is_set():
+            contents = luck.sample(self._contents, 12)
+            await self._bench.take(*(self._make(content=c, priority=luck.choice(("P0", "P1", "P3"))) for c in contents))
+            await asyncio.sleep(0.05)
+
+
 async def test_leases_never_overlap_and_each_case_has_one_decision(bench: Any, make: Any, before: Any) -> None:
     """32 reviewers with one-second leases, lifts and joins meanwhile: no overlap, no double decision, no deadlock."""
     bench.terms = Terms(lease_seconds=1, p0_lease_seconds=0.4)
-    desk = Desk(bench.database, bench.terms)
-    rng = random.Random(7)
     contents = [f"v_{n}" for n in range(CASES)]
     await bench.take(
         *(make(content=c, priority=f"P{1 + n % 4}", received_at=before(hours=n)) for n, c in enumerate(contents))
     )
-    ended = Counter[str]()
-    stop = asyncio.Event()
-
-    async def review(number: int) -> None:
-        caller, luck = Caller(f"reviewer-{number}", "reviewer"), random.Random(number)
-        while not stop.is_set():
-            claims = await desk.claim(caller, None, 1)
-            if not claims:
-                await asyncio.sleep(0.05)
-                continue
-            lease, case = claims[0].lease, claims[0].case
-            what = luck.choices(("decide", "renew", "release", "abandon", "dawdle"), (6, 2, 1, 1, 1))[0]
-            try:
-                if what == "release":
-                    await desk.release(caller, lease.token)
-                elif what == "abandon":
-                    await asyncio.sleep(1.1)
-                else:
-                    await asyncio.sleep(luck.uniform(0, 0.1) if what != "dawdle" else luck.uniform(0.9, 1.2))
-                    if what == "renew":
-                        await desk.renew(caller, lease.token)
-                    await desk.decide(Proposal(case.id, lease.token, caller.name, FINDING))
-                ended[what] += 1
-            except (LeaseLost, Refusal):
-                ended["lost"] += 1
-
-    async def lift() -> None:
-        while not stop.is_set():
-            batch = [make(content=c, priority=rng.choice(("P0", "P1", "P3"))) for c in rng.sample(contents, 12)]
-            await bench.take(*batch)
-            await asyncio.sleep(0.05)
-
-    async def watch() -> None:
-        await asyncio.sleep(SECONDS)
-        stop.set()
-
-    sweeper = Sweeper(bench.database)
+    crowd, sweeper = Crowd(bench, make, contents), Sweeper(bench.database)
     await sweeper.start()
     try:
-        async with asyncio.TaskGroup() as group:
-            for number in range(REVIEWERS):
-                group.create_task(review(number))
-            group.create_task(lift())
-            group.create_task(lift())
-            group.create_task(watch())
+        await crowd.work(REVIEWERS, 2, SECONDS)
     finally:
         await sweeper.stop()
-    assert await bench.rows(OVERLAPS) == []
-    assert await bench.rows(DECIDED_TOO_LATE) == []
+    for impossible in (OVERLAPS, DECIDED_TOO_LATE, OPEN_TWICE, ASTRAY, ONE_VERSION_TWICE):
+        assert await bench.rows(impossible) == []
     decided = await bench.rows("SELECT case_id FROM decisions")
-    assert (
-        len(decided) == len({row["case_id"] for row in decided}) == ended["decide"] + ended["renew"] + ended["dawdle"]
-    )
-    assert len(decided) > 50
+    ended = crowd.ended
+    made = ended["decide"] + ended["renew"] + ended["dawdle"]
+    assert len(decided) == len({row["case_id"] for row in decided}) == made
+    assert made > 50
     assert ended["abandon"] > 0
-    open_twice = "SELECT content_id FROM cases WHERE state <> 'decided' GROUP BY content_id HAVING count(*) > 1"
-    assert await bench.rows(open_twice) == []
-    astray = """
-        SELECT c.case_id FROM cases c LEFT JOIN ready r USING (case_id) LEFT JOIN leases l USING (case_id)
-        WHERE (c.state = 'queued') <> (r.case_id IS NOT NULL) OR (c.state = 'claimed') <> (l.case_id IS NOT NULL)"""
-    assert await bench.rows(astray) == []
-    gaps = "SELECT case_id FROM history GROUP BY case_id, version HAVING count(*) > 1"
-    assert await bench.rows(gaps) == []
 
 
 async def test_reviewers_at_one_head_pass_one_another_by(bench: Any, make: Any) -> None:
