@@ -65,7 +65,6 @@ class Checkpoints:
         Raises:
             LogRefused: the file of public keys cannot be written.
         """
-        self._signers = signers
         now = self._clock.now()
         signing = [key for signer in signers for key in (signer.key, signer.cokey)]
         async with self._database.begin() as connection:
@@ -80,6 +79,8 @@ class Checkpoints:
             await asyncio.to_thread(replace_file, file, written_keys(keys).encode(), mode=PUBLIC)
         except OSError as error:
             raise unusable(file, error) from error
+        # Only now may a stop sign: what was signed last is known.
+        self._signers = signers
         self._task = asyncio.create_task(self._run(), name="audit.checkpoints")
 
     async def stop(self) -> None:

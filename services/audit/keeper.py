@@ -64,10 +64,11 @@ class Keeper:
         # A writer that lost its turn may still be in its last append.
         async with self._database.snapshot() as connection:
             await self._standing.examined(connection, await entries.head(connection))
-        await self._consumer.start()
+        # Before the first append: a stop that came in between would leave entries that nothing vouches for.
         if signers:
             self._checkpoints = self._vouching()
             await self._checkpoints.start(signers)
+        await self._consumer.start()
 
     async def stop(self) -> None:
         """Finishes the batch in hand, and vouches for it."""

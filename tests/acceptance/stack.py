@@ -99,17 +99,28 @@ class Stack:
         return found
 
     def settle(self, seconds: float = 180) -> dict[str, Any]:
-        """Waits until no lane lags and audit has read everything; the last status."""
+        """Waits until nothing is on its way: no lane lags, nothing is unsent, the log has all; the last status."""
         found: dict[str, Any] = {}
+        logged = -1
 
         def settled() -> bool:
-            nonlocal found
+            # What one service has taken may not yet have been sent to the next: two looks have to find the same log.
+            nonlocal found, logged
             found = self.status()
             behind = [s for s in found["services"] if "behind" in s["detail"] or not s["healthy"]]
-            return not sum(found["lag"].values()) and not behind
+            before, logged = logged, -1
+            if not sum(found["lag"].values()) and not behind and not self._unsent():
+                logged = int(self.sql("SELECT size FROM audit.head")[0]["size"])
+            return before == logged >= 0
 
         self.until(settled, seconds)
         return found
+
+    def _unsent(self) -> int:
+        """How many rows of events the services have still to send."""
+        services = ("intake", "triage", "review", "outcomes", "audit")
+        counts = " + ".join(f"(SELECT count(*) FROM {service}.outbox)" for service in services)
+        return int(self.sql(f"SELECT {counts} AS n")[0]["n"])
 
     def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
         """Waits for something to hold."""

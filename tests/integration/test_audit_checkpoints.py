@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ import asyncpg
 import pytest
 
 from schemas.topics import CHECKPOINTS, REPORTS_PUBLIC
+from services.audit import checkpointing
 from services.audit.app import UNITS
 from services.audit.keys import parse_keys
 from services.audit.note import checkpoint_of, notes_in, vouched
@@ -28,6 +30,7 @@ from services.cli.stack.entry import jubao_argv
 from services.runtime.broker import Message, Place, Reader
 from services.runtime.clock import SetClock
 from services.runtime.database import Connection
+from services.runtime.files import replace_file
 from services.runtime.metrics import LOG_REFUSED
 from services.runtime.process import Process, Worker
 from services.runtime.settings import Settings
@@ -329,6 +332,22 @@ async def test_a_log_touched_while_it_is_written_stops_the_writer(settings: Sett
         await send(settings, 3)
         await refused_with(writer, "was set back")
         assert await size(settings) == 290
+
+
+async def test_a_stop_while_starting_leaves_nothing_unvouched(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the disk is with the keys, what is logged by the time of a stop is under a checkpoint after it."""
+
+    def slowly(*arguments: Any, **options: Any) -> None:
+        time.sleep(4)
+        replace_file(*arguments, **options)
+
+    monkeypatch.setattr(checkpointing, "replace_file", slowly)
+    await send(settings, 20)
+    async with writing(settings):
+        await grown_to(settings, 20)
+    assert await vouched_sizes(settings) == [20]
 
 
 FOREIGN = """
