@@ -1,5 +1,8 @@
 """What was changed past the service is told as that, and not as what was logged."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from services.runtime.problems import Problem
 
 
@@ -15,3 +18,12 @@ class Altered(Problem):
             "handed out. `jubao audit verify` tells all that differs; a backup may have what was logged.",
             extra={"index": index},
         )
+
+
+@contextmanager
+def reading(index: int) -> Iterator[None]:
+    """While an entry's leaf is read: what is no leaf as we write them raises Altered."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as odd:
+        raise Altered(index) from odd

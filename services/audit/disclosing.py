@@ -11,7 +11,7 @@ from pydantic import BaseModel, field_validator
 
 from schemas.envelope import Contract
 from schemas.erasure import Disclosure, Ground
-from services.audit.altered import Altered
+from services.audit.altered import Altered, reading
 from services.audit.holding import says_something
 from services.audit.keys import written_keys
 from services.audit.leaf import fits
@@ -123,9 +123,11 @@ def disclosures_router(process: Process) -> APIRouter:
             row = await disclosing.entry(connection, index)
             if row is None:
                 raise NoEntry(await entries.size(connection))
+            with reading(index):
+                promised = orjson.loads(row.leaf).get("commitment")
             if row.part is None:
-                raise await _refusal(connection, index, row)
-            if not _fits(row):
+                raise NothingPrivate if promised is None else await _refusal(connection, index, row)
+            if not fits(promised, row.salt, row.part):
                 raise Altered(index)
             report_id = None if row.report_id is None else UUID(bytes=row.report_id.bytes)
             told = Disclosure(index=index, actor=caller.name, report_id=report_id, ground=wish.ground)
@@ -137,21 +139,7 @@ def disclosures_router(process: Process) -> APIRouter:
     return router
 
 
-def _fits(row: disclosing.Shown) -> bool:
-    try:
-        promised = orjson.loads(row.leaf)["commitment"]
-    except (ValueError, KeyError, TypeError):
-        return False
-    return fits(promised, row.salt, row.part)
-
-
 async def _refusal(connection: Connection, index: int, row: disclosing.Shown) -> Problem:
-    try:
-        hides = "commitment" in orjson.loads(row.leaf)
-    except (ValueError, TypeError):
-        return Altered(index)
-    if not hides:
-        return NothingPrivate()
     gone = await disclosing.gone(connection, row.report_id, row.case_id)
     return Erased(index, UUID(bytes=gone.erasure_id.bytes), gone.at) if gone else Lost(index)
 

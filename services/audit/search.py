@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from pydantic_core import PydanticCustomError
 
 from schemas.text import Code, Identifier, Name, Timestamp
-from services.audit.altered import Altered
+from services.audit.altered import reading
 from services.audit.disclosure import FAMILIES
 from services.audit.leaf import UNREADABLE
 
@@ -90,10 +90,8 @@ def shown(index: int, leaf: bytes) -> dict[str, object]:
     Raises:
         Altered: the leaf is none as we write them.
     """
-    try:
+    with reading(index):
         body: Mapping[str, Any] = orjson.loads(leaf)
         beside = {name: body[name] for name in _BESIDE if name in body}
         rest = {name: value for name, value in body.items() if name not in _BESIDE and name not in _FORM}
         return {"index": index, **beside, "detail": body["detail"] | rest, "leaf": b64encode(leaf).decode()}
-    except (ValueError, KeyError, TypeError, AttributeError) as odd:
-        raise Altered(index) from odd

@@ -16,7 +16,7 @@ import orjson
 from schemas.decision import MADE
 from schemas.report import SUBMITTED
 from schemas.vocabulary import Lane, Word
-from services.audit.altered import Altered
+from services.audit.altered import reading
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -59,30 +59,26 @@ def fact_of(index: int, leaf: bytes) -> Fact:
     Raises:
         Altered: the leaf is none as we write them.
     """
-    try:
-        return _fact(index, orjson.loads(leaf))
-    except (ValueError, KeyError, TypeError, AttributeError) as odd:
-        raise Altered(index) from odd
-
-
-def _fact(index: int, body: Mapping[str, Any]) -> Fact:
-    detail = {**body["detail"], "topic": body["topic"]}
-    logged_at = datetime.fromisoformat(body["time"]).astimezone(UTC)
-    # A case's changes and decisions say when they happened, by the clock that counts; all else goes by the broker's.
-    own = detail.get("decided_at") if body["type"] == MADE and not detail.get("late") else detail.get("at")
-    return Fact(
-        index=index,
-        type=body["type"],
-        logged_at=logged_at,
-        at=datetime.fromisoformat(own) if own else logged_at,
-        actor=body["actor"],
-        report_id=body.get("report_id"),
-        case_id=body.get("case_id"),
-        content_id=body.get("content_id"),
-        source_id=body.get("source_id"),
-        hidden="commitment" in body,
-        detail=detail,
-    )
+    with reading(index):
+        body: Mapping[str, Any] = orjson.loads(leaf)
+        detail = {**body["detail"], "topic": body["topic"]}
+        logged_at = datetime.fromisoformat(body["time"]).astimezone(UTC)
+        # A case's changes and decisions say when they happened, by the clock that counts; all else goes by the
+        # broker's.
+        own = detail.get("decided_at") if body["type"] == MADE and not detail.get("late") else detail.get("at")
+        return Fact(
+            index=index,
+            type=body["type"],
+            logged_at=logged_at,
+            at=datetime.fromisoformat(own) if own else logged_at,
+            actor=body["actor"],
+            report_id=body.get("report_id"),
+            case_id=body.get("case_id"),
+            content_id=body.get("content_id"),
+            source_id=body.get("source_id"),
+            hidden="commitment" in body,
+            detail=detail,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """What every part of a stack says of itself, gathered as `jubao status` shows it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from services.cli.client import client, running_stack
 from services.cli.errors import CliError
-from services.cli.stack import probe
+from services.cli.stack.probe import Standing, standing
 from services.cli.stack.state import SlotState, StackState
 from services.runtime.settings import Settings
 
@@ -64,14 +63,11 @@ def collect(data: Path | None) -> dict[str, Any]:
 def _watched(watch: str) -> list[dict[str, Any]]:
     """The processes of a deployment that are named to us, as they tell of themselves."""
     named = (part.strip().partition("=") for part in watch.split(",") if part.strip())
-    return [{"name": name, **_told(probe.asked(address, "/readyz"))} for name, _, address in named]
+    return [{"name": name, **_told(standing(address, "/readyz"))} for name, _, address in named]
 
 
-def _told(answer: tuple[int, bytes] | None) -> dict[str, Any]:
-    if answer is None:
-        return {"healthy": False, "detail": "does not answer"}
-    waits = json.loads(answer[1]).get("waits", {})
-    return {"healthy": not waits, "detail": "; ".join(f"{name}: {what}" for name, what in waits.items())}
+def _told(told: Standing) -> dict[str, Any]:
+    return {"healthy": told.ready, "detail": told.waits if told.answers else "does not answer"}
 
 
 def _processes(state: StackState) -> list[dict[str, Any]]:
@@ -85,9 +81,7 @@ def _fares(slot: SlotState) -> dict[str, Any]:
         return {"healthy": False, "detail": f"is not running; {born_again or 'the supervisor starts it'}"}
     if not slot.health.startswith("unix:"):
         return {"healthy": True, "detail": born_again}
-    answer = probe.asked(slot.health, "/readyz")
-    if answer is None:
+    told = standing(slot.health, "/readyz")
+    if not told.answers:
         return {"healthy": False, "detail": f"pid {process.pid} does not answer; {born_again}".rstrip("; ")}
-    waits = json.loads(answer[1]).get("waits", {})
-    told = "; ".join(f"{name}: {what}" for name, what in waits.items())
-    return {"healthy": not waits, "detail": "; ".join(filter(None, (told, born_again)))}
+    return {"healthy": told.ready, "detail": "; ".join(filter(None, (told.waits, born_again)))}

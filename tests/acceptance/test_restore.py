@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from services.cli.stack.directory import DataDirectory
-from services.cli.stack.probe import waits_for
+from services.cli.stack.probe import standing
 from tests.acceptance import records
 from tests.acceptance.stack import JUBAO, Stack, clean_environment
 from tests.engines.stacks import EmbeddedEngines
@@ -69,7 +69,7 @@ def told(stack: Stack, process: str, *words: str, seconds: float = 110) -> str:
             assert time.monotonic() < end, f"{process} said: {said}\n{stack.logs()}"
             assert start.poll() is None, stack.logs()
             time.sleep(0.5)
-            said = waits_for(address, "/readyz")
+            said = standing(address, "/readyz").waits
     finally:
         start.terminate()
         start.wait(60)

@@ -340,6 +340,7 @@ async def test_a_stop_while_starting_leaves_nothing_unvouched(
     """However slow the disk is with the keys, what is logged by the time of a stop is under a checkpoint after it."""
 
     def slowly(*arguments: Any, **options: Any) -> None:
+        # Longer than a consumer takes to get its partitions and append.
         time.sleep(4)
         replace_file(*arguments, **options)
 

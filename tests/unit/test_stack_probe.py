@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from services.cli.stack.probe import alarm_of, waits_for
+from services.cli.stack.probe import Standing, standing
 
 ALARMED = {"waits": {"log": "it was set back"}, "alarms": ["log"]}
 
@@ -52,16 +52,17 @@ def test_only_what_waits_for_nothing_but_a_person_is_an_alarm(
 ) -> None:
     """Where anything else is waited for too, or it is not said in so many words, there is no alarm."""
     with answering(tmp_path / "s", status, json.dumps(told).encode()) as address:
-        assert alarm_of(address, "/readyz") == alarm
+        found = standing(address, "/readyz")
+    assert (found.alarm, found.waits if found.alarm else "") == (bool(alarm), alarm)
+    assert (found.answers, found.ready) == (True, status == 200)
 
 
 def test_nobody_who_answers_is_no_alarm(tmp_path: Path) -> None:
     """A process that does not answer yet raises nothing and waits for nobody."""
-    nobody = f"unix:{tmp_path / 'nobody'}"
-    assert alarm_of(nobody, "/readyz") == waits_for(nobody, "/readyz") == ""
+    assert standing(f"unix:{tmp_path / 'nobody'}", "/readyz") == Standing(answers=False)
 
 
 def test_an_answer_that_is_no_json_is_no_alarm(tmp_path: Path) -> None:
     """Whoever answers in other words is waited for."""
     with answering(tmp_path / "s", 503, b"<html>") as address:
-        assert alarm_of(address, "/readyz") == ""
+        assert standing(address, "/readyz") == Standing(answers=True)

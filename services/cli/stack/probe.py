@@ -3,11 +3,10 @@
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _ANSWER_SECONDS = 2.0
-_WAITS = http.HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -23,48 +22,37 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def answers_ok(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> bool:
-    """Whether GET `path` at `address` (`http://HOST:PORT` or `unix:PATH`) is answered 200 in time; never raises."""
-    answer = asked(address, path, seconds=seconds)
-    return answer is not None and answer[0] == http.HTTPStatus.OK
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a process says of its readiness."""
+
+    answers: bool = False
+    ready: bool = False
+    waits: str = ""
+    """What it waits for, in its own words; empty when it says nothing."""
+    alarm: bool = False
+    """Whether it waits for nothing but a person."""
 
 
-def asked(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> tuple[int, bytes] | None:
-    """The status and body of GET `path` at `address`; none when nothing answers in time; never raises."""
+def standing(address: str, path: str, *, seconds: float = _ANSWER_SECONDS) -> Standing:
+    """What GET `path` at `address` (`http://HOST:PORT` or `unix:PATH`) is answered in time; never raises."""
     connection = _connection(address, seconds)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        return response.status, response.read()
+        status, body = response.status, response.read()
     except (OSError, http.client.HTTPException):
-        return None
+        return Standing()
     finally:
         connection.close()
-
-
-def alarm_of(address: str, path: str) -> str:
-    """Why a process waits for nothing but a person, in its own words; empty while it waits for anything else."""
-    answer = asked(address, path)
-    if answer is None or answer[0] != _WAITS:
-        return ""
     try:
-        told = json.loads(answer[1])
-        return _in_words(told["waits"]) if set(told["waits"]) <= set(told["alarms"]) else ""
+        told = json.loads(body)
+        waits, alarms = told["waits"], told.get("alarms", ())
+        in_words = "; ".join(f"{name}: {why}" for name, why in waits.items())
+        alarm = status == http.HTTPStatus.SERVICE_UNAVAILABLE and bool(waits) and set(waits) <= set(alarms)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
-
-
-def waits_for(address: str, path: str) -> str:
-    """What a process that is not ready says it waits for, in its own words; empty when it says nothing."""
-    answer = asked(address, path)
-    try:
-        return _in_words(json.loads(answer[1])["waits"]) if answer else ""
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
-
-
-def _in_words(waits: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in waits.items())
+        in_words, alarm = "", False
+    return Standing(answers=True, ready=status == http.HTTPStatus.OK, waits=in_words, alarm=alarm)
 
 
 def _connection(address: str, seconds: float) -> http.client.HTTPConnection:

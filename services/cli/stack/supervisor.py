@@ -15,7 +15,7 @@ from services.cli.stack.directory import DataDirectory
 from services.cli.stack.leftovers import stop_leftovers
 from services.cli.stack.logfile import last_sentence, rotate
 from services.cli.stack.prepare import STEP_SECONDS, Step, preparation_failure
-from services.cli.stack.probe import alarm_of, answers_ok, waits_for
+from services.cli.stack.probe import standing
 from services.cli.stack.process import Engine, end_all, failure, spawn, stop
 from services.cli.stack.services import Addresses
 from services.cli.stack.signals import Signals, StopAsked
@@ -196,18 +196,16 @@ class Supervisor:
                     raise NotReady(child.name, f"ended {child.exits} times while starting", log, last_sentence(log))
                 if time.monotonic() > deadline:
                     what = f"was not ready ({probe}) in {self._plan.ready_seconds:.0f} s"
-                    raise NotReady(child.name, what, log, waits_for(child.slot.health, probe))
+                    raise NotReady(child.name, what, log, standing(child.slot.health, probe).waits)
             self._pause(_POLL_SECONDS)
 
     def _arrived(self, child: Child, probe: str) -> bool:
         """Whether it is ready, or can be helped by a person alone: the rest is not to stand still for that."""
-        if answers_ok(child.slot.health, probe):
-            return True
-        alarm = alarm_of(child.slot.health, probe)
-        if alarm:
-            self._state.alarms.append(f"{child.name}: {alarm}")
-            self._tell.note(f"goes on although {child.name} waits for a person: {alarm}")
-        return bool(alarm)
+        told = standing(child.slot.health, probe)
+        if told.alarm:
+            self._state.alarms.append(f"{child.name}: {told.waits}")
+            self._tell.note(f"goes on although {child.name} waits for a person: {told.waits}")
+        return told.ready or told.alarm
 
     def _stay(self) -> None:
         renewal = time.monotonic() + self._plan.renewal_seconds
