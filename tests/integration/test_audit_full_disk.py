@@ -10,7 +10,7 @@ from services.audit.note import split_notes
 from services.audit.outside import Outside, checkpoint_file
 from services.runtime.settings import Settings
 from tests.integration.consuming import until
-from tests.integration.test_audit_checkpoints import (
+from tests.integration.log_writing import (
     fetch,
     grown_to,
     send,
